@@ -1,0 +1,5 @@
+"""`python -m venvery` is the command `venvery`."""
+
+from venvery.cli.main import main
+
+raise SystemExit(main())

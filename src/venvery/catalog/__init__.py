@@ -1,0 +1,1 @@
+"""What exists: sources, listings, core metadata, freshness."""

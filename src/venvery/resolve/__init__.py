@@ -1,0 +1,1 @@
+"""Requirements to a lock. Pure: no input or output, no clock, no globals."""
