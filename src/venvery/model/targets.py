@@ -269,18 +269,18 @@ def _manylinux(glibc: tuple[int, int], arch: str) -> Iterator[str]:
     """List the manylinux platforms that a glibc can run, newest first (PEP 600), with the legacy aliases."""
     oldest = 5 if arch == "x86_64" else 17
     legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+    yield f"linux_{arch}"  # `packaging` has it first too: what was built on the spot fits best
     for minor in range(glibc[1], oldest - 1, -1):
         yield f"manylinux_{glibc[0]}_{minor}_{arch}"
         if minor in legacy:
             yield f"{legacy[minor]}_{arch}"
-    yield f"linux_{arch}"
 
 
 def _musllinux(musl: tuple[int, int], arch: str) -> Iterator[str]:
     """List the musllinux platforms that a musl can run, newest first (PEP 656)."""
+    yield f"linux_{arch}"
     for minor in range(musl[1], -1, -1):
         yield f"musllinux_{musl[0]}_{minor}_{arch}"
-    yield f"linux_{arch}"
 
 
 def _cpython_tags(version: tuple[int, int], threads: bool, platforms: Iterable[str]) -> Iterator[str]:
