@@ -1,0 +1,72 @@
+"""Sources: where distributions come from, and how politely an HTTP source is asked.
+
+A source is an HTTP index (PEP 503, 691), a directory tree in PEP 503 form, a flat directory of files, or an
+HTML page of links (pip's `--find-links URL`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["NetworkSettings", "SourceKind", "SourceSpec", "Union", "redact", "without_credentials"]
+
+SourceKind = Literal["index", "tree", "flat", "links"]
+Union = Literal["merge", "priority"]
+"""`merge`: all sources have equal rights, as pip has it. `priority`: the first that knows a project owns it."""
+
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
+_SECRET = re.compile(
+    r"(?P<key>[?&][^=&\s#]*(?:token|secret|password|signature|credential|auth|api[-_]?key|sig)[^=&\s#]*=)"
+    r"[^&\s#]*",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """Hide the credentials of every URL in `text`, so that it may be shown."""
+    return _SECRET.sub(r"\g<key>****", _USERINFO.sub(r"\g<scheme>****@", text))
+
+
+def without_credentials(url: str) -> str:
+    """Take user name and password out of a URL, so that it may be written into a lock."""
+    return _USERINFO.sub(r"\g<scheme>", url, count=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One configured source."""
+
+    name: str
+    """What it is called in answers and messages; unique among the sources."""
+    kind: SourceKind
+    location: str = field(repr=False)
+    """`index`: the URL of the root, without trailing slash. `links`: the URL of the page. `tree`, `flat`: an
+    absolute path. A URL may carry credentials: show `shown`, never this."""
+
+    @property
+    def shown(self) -> str:
+        """The location, fit to be shown."""
+        return redact(self.location)
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.shown else f"{self.name} ({self.shown})"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How HTTP sources are asked. Times in seconds."""
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    max_connections: int = 32
+    retries: int = 4
+    """How often a request is sent again after 429, 5xx or a broken connection."""
+    ca_file: str | None = None
+    """A PEM bundle of certificate authorities to trust in place of the system's."""
+    client_certificate: str | None = None
+    """A PEM file with a certificate and its key, for indexes that ask for one."""
+    proxy: str | None = field(default=None, repr=False)
+    trusted_hosts: tuple[str, ...] = ()
+    """`host` or `host:port` whose certificate is not checked, as pip's `--trusted-host` has it."""
