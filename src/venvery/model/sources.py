@@ -14,7 +14,7 @@ __all__ = ["NetworkSettings", "SourceKind", "SourceSpec", "Union", "redact", "wi
 
 SourceKind = Literal["index", "tree", "flat", "links"]
 Union = Literal["merge", "priority"]
-"""`merge`: all sources have equal rights, as pip has it. `priority`: the first that knows a project owns it."""
+"""`merge`: all have equal rights, as pip has it. `priority`: the first that knows a project owns it."""
 
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 _SECRET = re.compile(
