@@ -1,0 +1,331 @@
+"""Blobs: immutable bytes under their digest, in a folder of plain files.
+
+    root/
+      sha256/ab/cdef…      a blob; once there, it is whole and it is what its name says
+      incoming/…           being written; never read, cleared when old
+
+Why plain files and not an object-store client on a local disk: a committed blob has to survive a power cut
+(`fsync` of the file and of its folder before the name appears), and readers want the file itself — `zipfile`
+seeks in it, `sendfile` streams it, a hash runs over it — without a copy through a client. `BlobStore` is all
+that the rest of the house sees, so an object store fits behind the same door.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol
+
+from venvery.errors import NotFound, StorageFailed, WrongHash
+from venvery.model.digests import hex_of, is_digest
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["BlobStore", "Blobs", "Incoming", "Stored"]
+
+CHUNK = 1 << 20
+STALE_AFTER = 24 * 3600.0
+"""Seconds after which a file in `incoming` that nobody has written to is taken for dead."""
+JUST_OPENED = 60.0
+"""Seconds for which a new file is left alone: its writer may not have locked it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob that is safely there."""
+
+    digest: str
+    size: int
+
+
+class IncomingBlob(Protocol):
+    """A blob on its way in: write, then commit; leaving the `with` block without a commit drops it."""
+
+    size: int
+
+    def __enter__(self) -> IncomingBlob: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes, hashing them. Raises `StorageFailed`."""
+        ...
+
+    def commit(self) -> Stored:
+        """Make the blob visible under its digest. Raises `WrongHash`, `StorageFailed`."""
+        ...
+
+
+class BlobStore(Protocol):
+    """What the house needs of a store of blobs. Every method may be called from any thread."""
+
+    def put(self, data: bytes | Path | BinaryIO | Iterable[bytes], *, expect: str | None = None) -> Stored:
+        """Store bytes. Raises `WrongHash` when they are not `expect`; then nothing is kept."""
+        ...
+
+    def incoming(self, *, expect: str | None = None) -> IncomingBlob:
+        """Start a blob whose bytes come piece by piece."""
+        ...
+
+    def has(self, digest: str) -> bool: ...
+
+    def size(self, digest: str) -> int: ...
+
+    def read(self, digest: str, start: int = 0, end: int | None = None) -> bytes: ...
+
+    def stream(
+        self, digest: str, start: int = 0, end: int | None = None, chunk: int = CHUNK
+    ) -> Iterator[bytes]: ...
+
+    def open(self, digest: str) -> BinaryIO: ...
+
+    def path(self, digest: str) -> Path | None: ...
+
+    def delete(self, digest: str) -> None: ...
+
+    def digests(self) -> Iterator[str]: ...
+
+
+class Blobs:
+    """Blobs in a local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._incoming = root / "incoming"
+        self._folder = root / "sha256"
+
+    @classmethod
+    def open_folder(cls, path: str | os.PathLike[str], *, now: float | None = None) -> Blobs:
+        """Open a folder of blobs, making it when it is not there, and clear what dead writers left.
+
+        Raises `StorageFailed` when the folder cannot be used.
+        """
+        blobs = cls(Path(path))
+        with _storage_errors("open"):
+            blobs._incoming.mkdir(parents=True, exist_ok=True)
+            blobs._folder.mkdir(exist_ok=True)
+            blobs.clear_incoming(now=now)
+        return blobs
+
+    def clear_incoming(self, *, now: float | None = None) -> int:
+        """Remove what killed writers left; say how many files.
+
+        Other processes may be writing, so what a living writer holds must stay; and they may be clearing
+        too, so a file that is gone already is no error. The kernel drops a killed writer's lock; the age
+        limit is for folders where locks do not work.
+        """
+        now = time.time() if now is None else now
+        removed = 0
+        with os.scandir(self._incoming) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    age = now - entry.stat(follow_symlinks=False).st_mtime
+                    if age > STALE_AFTER or (age > JUST_OPENED and _writer_is_dead(entry.path)):
+                        Path(entry.path).unlink()
+                        removed += 1
+        return removed
+
+    def put(self, data: bytes | Path | BinaryIO | Iterable[bytes], *, expect: str | None = None) -> Stored:
+        """Store bytes. Raises `WrongHash` when they are not `expect` (nothing is kept), `StorageFailed`."""
+        with self.incoming(expect=expect) as writer:
+            for piece in _pieces(data):
+                writer.write(piece)
+            return writer.commit()
+
+    def incoming(self, *, expect: str | None = None) -> Incoming:
+        """Start a blob whose bytes come piece by piece."""
+        return Incoming(self, self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}", expect)
+
+    def has(self, digest: str) -> bool:
+        """Tell whether the blob is there."""
+        return self._place(digest).exists()
+
+    def size(self, digest: str) -> int:
+        """Give the number of bytes. Raises `NotFound`."""
+        with self._found(digest):
+            return self._place(digest).stat().st_size
+
+    def read(self, digest: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read the bytes from `start` up to `end`. Raises `NotFound`."""
+        with self.open(digest) as file:
+            file.seek(start)
+            return file.read() if end is None else file.read(max(0, end - start))
+
+    def stream(
+        self, digest: str, start: int = 0, end: int | None = None, chunk: int = CHUNK
+    ) -> Iterator[bytes]:
+        """Give the bytes from `start` up to `end` in pieces of at most `chunk`. Raises `NotFound` at once."""
+        return _stream(self.open(digest), start, end, chunk)
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open the blob for reading and seeking. Raises `NotFound`."""
+        with self._found(digest):
+            return self._place(digest).open("rb")
+
+    def path(self, digest: str) -> Path | None:
+        """Give the file that holds the blob; None when it is not there."""
+        path = self._place(digest)
+        return path if path.exists() else None
+
+    def delete(self, digest: str) -> None:
+        """Remove the blob; nothing happens when it is not there."""
+        with _storage_errors("delete"), contextlib.suppress(FileNotFoundError):
+            self._place(digest).unlink()
+
+    def digests(self) -> Iterator[str]:
+        """List all blobs, sorted."""
+        for folder in sorted(self._folder.iterdir()):
+            for file in sorted(folder.iterdir()):
+                digest = f"sha256:{folder.name}{file.name}"
+                if is_digest(digest):
+                    yield digest
+
+    def _place(self, digest: str) -> Path:
+        if not is_digest(digest):  # a digest becomes a path: nothing else may
+            raise NotFound(f"{digest[:80]!r} is not a digest")
+        name = hex_of(digest)
+        return self._folder / name[:2] / name[2:]
+
+    @contextlib.contextmanager
+    def _found(self, digest: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotFound(f"no blob {digest}", digest=digest) from None
+        except OSError as error:
+            raise _failed("read", error) from error
+
+
+class Incoming:
+    """A blob on its way into a folder: write, then commit; without a commit nothing of it stays."""
+
+    def __init__(self, blobs: Blobs, temporary: Path, expect: str | None) -> None:
+        self._blobs = blobs
+        self._temporary = temporary
+        self._expect = expect
+        self._hash = hashlib.sha256()
+        self.size = 0
+        with _storage_errors("write"):
+            self._file: io.FileIO | None = io.FileIO(temporary, "xb")
+            if fcntl is not None:
+                with contextlib.suppress(OSError):  # no locks on this file system: the age limit remains
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abandon()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes, hashing them. Raises `StorageFailed`."""
+        assert self._file is not None, "write() after commit()"
+        self._hash.update(data)
+        rest = memoryview(data)
+        with _storage_errors("write"):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self.size += len(data)
+
+    def commit(self) -> Stored:
+        """Make the blob visible under its digest. Raises `WrongHash` (nothing is kept), `StorageFailed`."""
+        assert self._file is not None, "commit() twice"
+        digest = "sha256:" + self._hash.hexdigest()
+        if self._expect is not None and digest != self._expect:
+            raise WrongHash(
+                f"the bytes are {digest}, not {self._expect} as promised", expected=self._expect, found=digest
+            )
+        place = self._blobs._place(digest)
+        with _storage_errors("write"):
+            if not place.exists():
+                os.fsync(self._file.fileno())
+                os.fchmod(self._file.fileno(), 0o444)
+                place.parent.mkdir(exist_ok=True)
+                self._temporary.rename(place)
+                _sync_folder(place.parent)
+        self.abandon()
+        return Stored(digest, self.size)
+
+    def abandon(self) -> None:
+        """Drop what was written so far; nothing happens after a commit."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+
+
+def _pieces(data: bytes | Path | BinaryIO | Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(data, bytes):
+        return [data]
+    if isinstance(data, Path):
+        return _stream(data.open("rb"), 0, None, CHUNK)
+    if hasattr(data, "read"):
+        return iter(lambda: data.read(CHUNK), b"")
+    return data
+
+
+def _stream(file: BinaryIO, start: int, end: int | None, chunk: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        left = None if end is None else max(0, end - start)
+        while left is None or left:
+            piece = file.read(chunk if left is None else min(chunk, left))
+            if not piece:
+                return
+            if left is not None:
+                left -= len(piece)
+            yield piece
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in the folder last through a power cut; Windows cannot, and need not."""
+    if fcntl is not None:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _writer_is_dead(path: str) -> bool:
+    """Tell whether nobody holds the lock that a living writer has on its file."""
+    if fcntl is None:
+        return False
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _failed(doing: str, error: OSError) -> StorageFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFailed(
+            "the disk of the data folder is full",
+            hint="free some space, or choose another folder with --data",
+        )
+    return StorageFailed(f"cannot {doing} a blob in the data folder: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _storage_errors(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(doing, error) from error

@@ -1,0 +1,26 @@
+"""Plain values as compressed JSON, for columns that are only ever read whole (zstd, RFC 8878)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["pack", "unpack"]
+
+_LEVEL = 3
+
+
+def pack(value: Any) -> bytes:
+    """Encode and compress a plain value."""
+    return zstd.compress(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), _LEVEL)
+
+
+def unpack(data: bytes) -> Any:
+    """Read back what `pack` made."""
+    return json.loads(zstd.decompress(data))

@@ -1,0 +1,211 @@
+"""The database: opened, brought up to date, and read and written in short transactions.
+
+SQLite today, in WAL mode: many readers and one writer, over several processes. Every write transaction
+begins with `BEGIN IMMEDIATE`, so that it waits for its turn at the start instead of failing at the end.
+`synchronous=NORMAL` survives the death of the process; after a power cut the last moments may be missing,
+which for what can be fetched again is no loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.pool import QueuePool
+
+from venvery.errors import StorageFailed
+from venvery.storage.answers import Answers
+from venvery.storage.environments import Environments
+from venvery.storage.files import Files
+from venvery.storage.layers import Layers
+from venvery.storage.listings import Listings
+from venvery.storage.metadata import Metadata
+from venvery.storage.schema import REVISIONS, tables
+from venvery.storage.sources import Sources
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Database"]
+
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another process's write transaction."""
+_REVISION = text("SELECT version_num FROM alembic_version")
+
+
+class Database:
+    """All tables behind named questions, one attribute for each subject. Safe to use from any thread."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+        self.engine = engine
+        self.clock = clock
+        self._writing = engine.execution_options(venvery_write=True)
+        self.sources = Sources(self)
+        self.listings = Listings(self)
+        self.metadata = Metadata(self)
+        self.files = Files(self)
+        self.layers = Layers(self)
+        self.environments = Environments(self)
+        self.answers = Answers(self)
+
+    @classmethod
+    def open_file(cls, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> Database:
+        """Open the SQLite file at `path`, making it or bringing it up to date where needed.
+
+        Raises `StorageFailed` when it cannot be used: no right, no space, corrupt, made by a newer venvery.
+        """
+        database = cls(_sqlite_engine(Path(path)), clock=clock)
+        try:
+            database._bring_up_to_date()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads. Raises `StorageFailed`."""
+        with _storage_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may write, once it is its turn. Raises `StorageFailed`."""
+        with _storage_errors(), self._writing.begin() as connection:
+            yield connection
+
+    def _bring_up_to_date(self) -> None:
+        with self.read() as connection:
+            if _revision(connection) == REVISIONS[-1]:
+                return
+        with self.write() as connection:  # whoever is first does it; the others find it done
+            revision = _revision(connection)
+            if revision == REVISIONS[-1]:
+                return
+            if revision is None:
+                _create(connection)
+            elif revision in REVISIONS:
+                _migrate(connection)
+            else:
+                raise StorageFailed(
+                    f"the data folder was last used by a newer venvery (its revision is {revision!r})",
+                    hint="use that version again, or another data folder",
+                )
+
+
+def _revision(connection: Connection) -> str | None:
+    """Give the revision of the database's schema; None when the database is empty."""
+    try:
+        value = connection.execute(_REVISION).scalar_one_or_none()
+    except exc.OperationalError as error:
+        if "no such table" in str(error.orig):
+            return None
+        raise
+    return None if value is None else str(value)
+
+
+def _create(connection: Connection) -> None:
+    """Make what all migrations would make, without the time that it takes to import Alembic."""
+    tables.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": REVISIONS[-1]})
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    with _storage_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path),
+        poolclass=QueuePool,
+        pool_size=8,
+        max_overflow=24,
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        _set_wal(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA mmap_size=268435456")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite does not wait for its turn here, so several first starts at once must."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("venvery_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Turn what the driver and the system say into `StorageFailed`."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _failed(error.orig or error) from error
+    except (sqlite3.Error, OSError) as error:
+        raise _failed(error) from error
+
+
+def _failed(error: BaseException | Any) -> StorageFailed:
+    said = str(error)
+    if "full" in said or "No space left" in said:
+        return StorageFailed(
+            "the disk of the data folder is full",
+            hint="free some space, or choose another folder with --data",
+        )
+    if "malformed" in said or "not a database" in said:
+        return StorageFailed(
+            "the database in the data folder is damaged",
+            hint="move its venvery.sqlite aside; what can be fetched will be fetched again",
+        )
+    if "locked" in said:
+        return StorageFailed("the database in the data folder is locked by another process for too long")
+    return StorageFailed(f"the database in the data folder cannot be used: {said}")

@@ -1,0 +1,1 @@
+"""How older databases become new ones (Alembic). Imported only when there is something to do."""

@@ -1,0 +1,147 @@
+"""The tables, in words that SQLite and PostgreSQL both understand.
+
+Every change of this file comes with a migration in `migrations/versions/` and a new last entry in
+`REVISIONS`; a test compares what the migrations make with what stands here.
+
+Times are seconds since the epoch (UTC). Columns called `packed` hold `compression.pack` of plain values.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = ["REVISIONS", "tables"]
+
+REVISIONS = ("0001",)
+"""All revisions that this code knows, oldest first; the last is the one it needs."""
+
+tables = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+sources = Table(
+    "sources",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(71), nullable=False),  # of kind and location without password
+    Column("kind", String(16), nullable=False),
+    Column("location", Text, nullable=False),  # redacted
+    UniqueConstraint("digest"),
+    comment="Where listings come from, by what they are and not by the name that a configuration gives them.",
+)
+
+hosts = Table(
+    "hosts",
+    tables,
+    Column("origin", String(255), primary_key=True),  # scheme://host:port
+    Column("ability", String(32), primary_key=True),
+    Column("works", Integer, nullable=False),
+    Column("checked_at", Double, nullable=False),
+    comment="What a host of files was found to do: serve metadata beside wheels, answer range requests.",
+)
+
+listings = Table(
+    "listings",
+    tables,
+    Column("source", Integer, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True),
+    Column("project", String(255), primary_key=True),
+    Column("known", Integer, nullable=False),  # 0: the source says that it has no such project
+    Column("revision", String(71), nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("body", String(71)),  # digest of the page as it came, to see at once that nothing changed
+    Column("checked_at", Double, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+    comment="One project page of one source, parsed; loaded by reading one row.",
+)
+
+core_metadata = Table(
+    "core_metadata",
+    tables,
+    Column("file", String(80), primary_key=True),
+    Column("body", Text),  # JSON; null when there is none
+    Column("reason", Text),  # why there is none
+    Column("needs_build", Integer, nullable=False, server_default="0"),
+    Column("obtained_at", Double, nullable=False),
+    comment="Core metadata of one file, or why it cannot be had. Immutable, as the file is.",
+)
+
+dependencies = Table(
+    "dependencies",
+    tables,
+    Column("project", String(255), primary_key=True),
+    Column("required", String(255), primary_key=True),
+    comment="Which projects any release of a project requires: the reachable catalog in one recursive query.",
+)
+
+files = Table(
+    "files",
+    tables,
+    Column("file", String(80), primary_key=True),
+    Column("digest", String(71), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("obtained_at", Double, nullable=False),
+    comment="The blob that holds a file.",
+)
+
+local_files = Table(
+    "local_files",
+    tables,
+    Column("path", Text, primary_key=True),
+    Column("stamp", String(80), nullable=False),  # size, time of change and inode: not this? hash it again
+    Column("sha256", String(64), nullable=False),
+    comment="Hashes of files in folders, so that each is read once.",
+)
+
+layers = Table(
+    "layers",
+    tables,
+    Column("wheel", String(71), primary_key=True),
+    Column("family", String(64), primary_key=True),
+    Column("recipe", String(64), primary_key=True),
+    Column("info", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    comment="What one wheel became for one family of targets.",
+)
+
+environments = Table(
+    "environments",
+    tables,
+    Column("key", String(71), primary_key=True),
+    Column("manifest", LargeBinary, nullable=False),  # packed
+    Column("lock", LargeBinary, nullable=False),  # packed
+    Column("created_at", Double, nullable=False),
+    Column("last_used_at", Double, nullable=False),
+    Index(None, "last_used_at"),
+    comment="Environments that were assembled: the manifest to stream, the lock it came from.",
+)
+
+answers = Table(
+    "answers",
+    tables,
+    Column("request", String(71), primary_key=True),
+    Column("lock", LargeBinary, nullable=False),  # packed
+    Column("footprint", LargeBinary, nullable=False),  # packed
+    Column("created_at", Double, nullable=False),
+    Column("last_used_at", Double, nullable=False),
+    Index(None, "last_used_at"),
+    comment="Answers to fuzzy requests, with the revision of every listing they looked at.",
+)
