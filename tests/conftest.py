@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.index_server import IndexServer, Settings
-from tests.support.machine import configured_index, find_python, why_index_is_silent
+from tests.support.machine import find_python
+from tests.support.public_index import configured_index, why_not
 from tests.support.running import ServerProcess, Venvery
 from tests.support.tiny import tiny_world
 from tests.support.wheels import BuiltFile
@@ -20,7 +21,7 @@ ServeIndex = Callable[..., IndexServer]
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, and say why, where the machine lacks what a test's marker needs."""
     if item.get_closest_marker("public_index") is not None:
-        reason = why_index_is_silent()
+        reason = why_not()
         if reason is not None:
             pytest.skip(f"the index that pip is configured for does not answer ({reason})")
     for marker in item.iter_markers("pythons"):

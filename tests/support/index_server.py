@@ -195,9 +195,7 @@ class IndexServer:
 
     def asked(self, pattern: str = "*", method: str = "*") -> tuple[Recorded, ...]:
         """Give the requests whose path matches."""
-        return tuple(
-            r for r in self.requests if fnmatchcase(r.path, pattern) and fnmatchcase(r.method, method)
-        )
+        return tuple(r for r in self.requests if fnmatchcase(r.path, pattern) and fnmatchcase(r.method, method))
 
     def forget(self) -> None:
         """Forget the requests so far."""
@@ -265,16 +263,12 @@ class IndexServer:
             text = (
                 self.world.root_html()
                 if project is None
-                else self.world.project_html(
-                    project, base=base, pep658=settings.pep658, hashes=settings.hashes
-                )
+                else self.world.project_html(project, base=base, pep658=settings.pep658, hashes=settings.hashes)
             )
             body = text.encode()
             kind = HTML_TYPE if HTML_TYPE in headers.get("accept", "") else "text/html; charset=utf-8"
         answer = _Answer(200, {"Content-Type": kind, "Vary": "Accept"}, body)
-        self._validate(
-            answer, headers, email.utils.format_datetime(self.world.modified(project), usegmt=True)
-        )
+        self._validate(answer, headers, email.utils.format_datetime(self.world.modified(project), usegmt=True))
         return answer
 
     def _validate(self, answer: _Answer, headers: dict[str, str], modified: str) -> None:

@@ -74,9 +74,7 @@ def make_sdist(
     contents: dict[str, bytes] = {}
     if "no-pkg-info" not in broken:
         contents["PKG-INFO"] = pkg_info
-    package = (
-        files if files is not None else {f"{module_name(name)}/__init__.py": f'__version__ = "{version}"\n'}
-    )
+    package = files if files is not None else {f"{module_name(name)}/__init__.py": f'__version__ = "{version}"\n'}
     for path, content in package.items():
         contents[f"src/{path}"] = content.encode() if isinstance(content, str) else content
     contents |= _backend_files(name, version, full, backend, list(build_requires))
@@ -96,9 +94,7 @@ def _backend_files(
         'build-backend = "tiny_backend"\nbackend-path = ["backend"]\n'
     )
     built = "999.0" if backend == "lying" else version
-    source = _BACKEND.format(
-        stem=f"{module_name(name)}-{built}", behaviour=_BEHAVIOUR.get(backend, "    pass")
-    )
+    source = _BACKEND.format(stem=f"{module_name(name)}-{built}", behaviour=_BEHAVIOUR.get(backend, "    pass"))
     if backend == "lying":
         metadata = metadata.replace(f"Version: {version}".encode(), b"Version: 999.0")
     return {

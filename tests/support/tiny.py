@@ -79,9 +79,7 @@ def _django() -> list[BuiltFile]:
                 },
             )
         )
-    files += [
-        make_wheel("asgiref", version, requires_python=">=3.8") for version in ("3.6.0", "3.8.1", "4.0.0")
-    ]
+    files += [make_wheel("asgiref", version, requires_python=">=3.8") for version in ("3.6.0", "3.8.1", "4.0.0")]
     files.append(
         make_wheel(
             "sqlparse",
@@ -112,9 +110,7 @@ def _requests() -> list[BuiltFile]:
             files={"requests/__init__.py": source.format("2.32.3"), "requests/py.typed": ""},
         ),
     ]
-    files += [
-        make_wheel("urllib3", version) for version in ("1.26.20", "2.2.0", "2.9.0", "2.10.0rc1", "3.0.0")
-    ]
+    files += [make_wheel("urllib3", version) for version in ("1.26.20", "2.2.0", "2.9.0", "2.10.0rc1", "3.0.0")]
     files += [make_wheel("idna", version) for version in ("2.10", "3.7")]
     files.append(
         make_wheel(

@@ -184,9 +184,7 @@ class World:
                 entry["yanked"] = listed.yanked or True
             offered = _offered(listed, pep658)
             if offered is not None:
-                entry["core-metadata"] = entry["dist-info-metadata"] = (
-                    {"sha256": offered} if offered else True
-                )
+                entry["core-metadata"] = entry["dist-info-metadata"] = {"sha256": offered} if offered else True
             if sizes and listed.size is not None:
                 entry["size"] = listed.size
             if upload_times:
@@ -203,9 +201,7 @@ class World:
 
     def dump(self) -> str:
         """Describe the world for a failing test's message."""
-        return json.dumps(
-            {project: [f.file.filename for f in self.listed(project)] for project in self.projects}
-        )
+        return json.dumps({project: [f.file.filename for f in self.listed(project)] for project in self.projects})
 
 
 def _page(title: str, body: str) -> str:

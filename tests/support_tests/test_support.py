@@ -68,9 +68,7 @@ def test_pip_builds_the_sdists(tmp_path: Path) -> None:
     for file in (make_sdist("a", "1.0"), make_sdist("b", "1.0", static=False, requires=["a"])):
         file.write_to(tmp_path)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--find-links", str(tmp_path), "b"]
-    subprocess.run(
-        [*command, "-w", str(tmp_path / "built")], env=clean_environment(tmp_path / "home"), check=True
-    )
+    subprocess.run([*command, "-w", str(tmp_path / "built")], env=clean_environment(tmp_path / "home"), check=True)
     assert sorted(path.name for path in (tmp_path / "built").iterdir()) == [
         "a-1.0-py3-none-any.whl",
         "b-1.0-py3-none-any.whl",
@@ -134,9 +132,7 @@ def test_ranges(index: IndexServer) -> None:
     url = f"{index.origin}/files/{wheel.filename}"
     status, headers, body = get(url, Range="bytes=-100")
     assert (status, body) == (206, wheel.data[-100:])
-    assert (
-        headers["Content-Range"] == f"bytes {len(wheel.data) - 100}-{len(wheel.data) - 1}/{len(wheel.data)}"
-    )
+    assert headers["Content-Range"] == f"bytes {len(wheel.data) - 100}-{len(wheel.data) - 1}/{len(wheel.data)}"
     assert get(url, Range="bytes=0-9")[2] == wheel.data[:10]
     assert get(url, Range="bytes=999999-")[0] == 416
     index.settings.ranges = "no-suffix"

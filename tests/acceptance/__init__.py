@@ -1,0 +1,1 @@
+"""What people are promised, shown with real processes and real sockets."""
