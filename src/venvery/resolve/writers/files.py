@@ -1,0 +1,55 @@
+"""What the writers say about the files of a pin: which of them count, their hashes, how they are reached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from venvery.errors import BadLock
+from venvery.model.files import DistFile
+from venvery.model.lock import Lock, Pin
+from venvery.model.requirements import Requirement
+
+__all__ = ["direct_reference", "files_of", "hashes_of"]
+
+_UNSAFE = frozenset({"md5", "sha1"})
+
+
+def files_of(pin: Pin) -> tuple[DistFile, ...]:
+    """Give the pin's files, without those that the request's own hashes rule out."""
+    if not pin.hashes:
+        return pin.files
+    return tuple(file for file in pin.files if file.sha256 is None or f"sha256:{file.sha256}" in pin.hashes)
+
+
+def hashes_of(file: DistFile, *, allowed: Collection[str] = hashlib.algorithms_guaranteed) -> dict[str, str]:
+    """Give the hashes to write for a file: its SHA-256, else all that it has of the allowed algorithms.
+
+    Raises `BadLock`, naming the file, when there is none: a lock that cannot be verified is none.
+    """
+    if file.sha256 is not None:
+        return {"sha256": file.sha256}
+    known = {algorithm: value for algorithm, value in sorted(file.hashes) if algorithm in allowed}
+    strong = {algorithm: value for algorithm, value in known.items() if algorithm not in _UNSAFE}
+    if not known:
+        kinds = ", ".join(sorted(algorithm for algorithm, _ in file.hashes))
+        raise BadLock(
+            f"{file.filename} has no hash that can be written"
+            + (f" (its source gives {kinds} only)" if kinds else ""),
+            hint="the source that lists it should give SHA-256 hashes",
+        )
+    return strong or known
+
+
+def direct_reference(lock: Lock, pin: Pin) -> Requirement | None:
+    """Give the request's `name @ URL` that a pin stands for; None for a pin that an index answers."""
+    for requirement in lock.requirements:
+        if (
+            requirement.url
+            and requirement.project == pin.project
+            and any(
+                file.url == requirement.url.split("#")[0] or file.url == requirement.url for file in pin.files
+            )
+        ):
+            return requirement
+    return None

@@ -1,0 +1,1 @@
+"""Tests of the lock writers and readers and of the texts that requirements come in."""
