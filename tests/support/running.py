@@ -18,7 +18,11 @@ from tests.support.index_server import closed_port
 
 __all__ = ["Result", "ServerProcess", "Venvery", "clean_environment"]
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
+_KEPT = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH"),
+    # whom this machine trusts is no setting of a person
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
 
 
 def clean_environment(home: Path, **further: str) -> dict[str, str]:
