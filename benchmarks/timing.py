@@ -1,0 +1,79 @@
+"""Runs contestants in turn, and puts what was measured into a table and a picture."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Contestant", "Measured", "machine", "measure", "run", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One way to do the job. `prepare` is not timed; both get an empty folder of their own."""
+
+    name: str
+    job: Callable[[Path], None]
+    prepare: Callable[[Path], None] = lambda folder: None
+    ours: bool = False
+
+
+@dataclass(slots=True)
+class Measured:
+    """The seconds of each run."""
+
+    contestant: Contestant
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def measure(contestants: Sequence[Contestant], runs: int, scratch: Path) -> list[Measured]:
+    """Run all contestants in turn, `runs` times, so that a slow minute hits them all alike."""
+    measured = [Measured(contestant) for contestant in contestants]
+    for number in range(1, runs + 1):
+        # every other round backwards: who comes first gains nothing
+        for one in measured if number % 2 else reversed(measured):
+            folder = Path(tempfile.mkdtemp(dir=scratch))
+            one.contestant.prepare(folder)
+            started = time.perf_counter()
+            one.contestant.job(folder)
+            one.seconds.append(time.perf_counter() - started)
+            shutil.rmtree(folder)
+            print(f"{number}/{runs}  {one.contestant.name}: {one.seconds[-1]:.2f} s", file=sys.stderr)
+    return measured
+
+
+def run(command: Iterable[str | Path], env: Mapping[str, str], cwd: Path | None = None) -> None:
+    """Run a command; ends the benchmark with what it said when it fails."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, env=dict(env), cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def table(measured: Sequence[Measured]) -> str:
+    """Write the results as a Markdown table."""
+    lines = ["| | median, s | fastest | slowest |", "| --- | ---: | ---: | ---: |"]
+    lines += [
+        f"| {one.contestant.name} | {'**' if one.contestant.ours else ''}{one.median:.2f}"
+        f"{'**' if one.contestant.ours else ''} | {min(one.seconds):.2f} | {max(one.seconds):.2f} |"
+        for one in measured
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> str:
+    """Describe the machine in a line, without naming it."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
