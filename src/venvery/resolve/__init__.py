@@ -1,1 +1,7 @@
 """Requirements to a lock. Pure: no input or output, no clock, no globals."""
+
+from venvery.resolve.protocol import Need, Resolution, Shelf
+from venvery.resolve.solving import solve
+from venvery.resolve.universe import MemoryShelf, Universe
+
+__all__ = ["MemoryShelf", "Need", "Resolution", "Shelf", "Universe", "solve"]

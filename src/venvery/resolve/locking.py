@@ -1,0 +1,100 @@
+"""Answers of all targets, put together into one lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from venvery.model.files import DistFile
+from venvery.model.lock import Edge, Lock, Pin
+from venvery.model.names import NormalizedName
+from venvery.model.requests import ResolveRequest
+from venvery.model.versions import Version
+from venvery.resolve.dependencies import facts_of, from_requirement
+from venvery.resolve.solver import Pick
+from venvery.resolve.views import Dependencies
+
+__all__ = ["Answer", "make_lock"]
+
+Answer = dict[NormalizedName, Pick]
+"""What one target gets."""
+
+
+def make_lock(request: ResolveRequest, answers: Sequence[Answer]) -> Lock:
+    """Merge one answer per target into one lock: one pin per project and version."""
+    places: dict[tuple[NormalizedName, Version], dict[int, Pick]] = {}
+    for index, answer in enumerate(answers):
+        for project, pick in answer.items():
+            version = pick.view.universe.versions[pick.version]
+            places.setdefault((project, version), {})[index] = pick
+    pins = tuple(_pin(request, project, version, picks) for (project, version), picks in sorted(places.items()))
+    return Lock(
+        targets=request.targets, pins=pins, requirements=request.requirements, warnings=_warnings(pins, places)
+    )
+
+
+def _pin(request: ResolveRequest, project: NormalizedName, version: Version, picks: dict[int, Pick]) -> Pin:
+    first = next(iter(picks.values()))
+    files = _files(list(picks.values()))
+    digests = first.view.rules.hashes
+    return Pin(
+        project=project,
+        version=version,
+        files=files,
+        targets=tuple(sorted(picks)),
+        extras=tuple(sorted({extra for pick in picks.values() for extra in pick.extras})),
+        requires_python=_requires_python(first),
+        edges=_edges(project, picks),
+        requested=any(
+            requirement.project == project
+            and any(facts_of(request.targets[i]).holds(from_requirement(requirement)) for i in picks)
+            for requirement in request.requirements
+        ),
+        hashes=tuple(sorted(digests)) if digests is not None else (),
+    )
+
+
+def _requires_python(pick: Pick) -> str | None:
+    file = pick.view.metadata_file(pick.version)
+    if file.requires_python is not None:
+        return file.requires_python
+    metadata = pick.view.universe.metadata(file)
+    return getattr(metadata, "requires_python", None)
+
+
+def _files(picks: Sequence[Pick]) -> tuple[DistFile, ...]:
+    """Give all files that serve one of the targets: wheels in the order of the targets' choice, then sdists."""
+    wheels: dict[str, DistFile] = {}
+    sdists: dict[str, DistFile] = {}
+    for pick in picks:
+        for file in pick.view.files(pick.version):
+            (wheels if file.kind == "wheel" else sdists).setdefault(file.filename, file)
+    return (*wheels.values(), *sdists.values())
+
+
+def _edges(project: NormalizedName, picks: dict[int, Pick]) -> tuple[Edge, ...]:
+    targets: dict[tuple[NormalizedName, str], list[int]] = {}
+    for index, pick in picks.items():
+        for dependency in pick.dependencies:
+            if dependency.project != project:
+                targets.setdefault((dependency.project, dependency.text), []).append(index)
+    return tuple(Edge(wanted, text, tuple(sorted(indexes))) for (wanted, text), indexes in sorted(targets.items()))
+
+
+def _warnings(
+    pins: Sequence[Pin], places: dict[tuple[NormalizedName, Version], dict[int, Pick]]
+) -> tuple[str, ...]:
+    """Tell of extras that do not exist and of yanked releases."""
+    told = []
+    for pin in pins:
+        picks = places[pin.project, pin.version].values()
+        known = next(iter(picks)).view.dependencies(next(iter(picks)).version)
+        if isinstance(known, Dependencies):
+            told += [
+                f"{pin.project} {pin.version} does not provide the extra {extra!r}"
+                for extra in pin.extras
+                if extra not in known.provides
+            ]
+        if pin.files and all(file.yanked is not None for file in pin.files):
+            reason = next((f": {file.yanked}" for file in pin.files if file.yanked), "")
+            told.append(f"{pin.project} {pin.version} is yanked{reason}")
+    return tuple(told)

@@ -1,0 +1,139 @@
+"""A project's universe: its versions, ranked; a set of them is one `int`.
+
+Bit 0 of a mask means "not selected", bit i+1 means `versions[i]`, the i-th lowest version. So the newest
+version of a mask is `mask.bit_length() - 2`, and sets are joined, cut and compared by `|`, `&` and `==`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+
+from venvery.model.files import CoreMetadata, DistFile, Kind, Listing, NoMetadata
+from venvery.model.names import NormalizedName
+from venvery.model.versions import Version
+
+if TYPE_CHECKING:
+    from venvery.resolve.views import View
+
+__all__ = ["Group", "MemoryShelf", "Universe"]
+
+_MOST_MASKS = 8192
+_MOST_VIEWS = 64
+
+Group = tuple[Kind, str, str | None]
+"""What decides whether a file serves a target: its kind, its tag set, its `Requires-Python`."""
+
+
+class Universe:
+    """All versions and files of one project, with what is known of their metadata.
+
+    The listing never changes; metadata is only ever added. Masks and views are remembered. All of it may be
+    shared by requests and threads: whoever comes second computes the same value.
+    """
+
+    __slots__ = ("_groups", "_masks", "_metadata", "_views", "by_version", "full", "listing", "rank", "versions")
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        by_version: dict[Version, list[DistFile]] = {}
+        for file in listing.files:
+            by_version.setdefault(file.version, []).append(file)
+        self.versions: tuple[Version, ...] = tuple(sorted(by_version))
+        self.by_version: tuple[tuple[DistFile, ...], ...] = tuple(
+            tuple(by_version[version]) for version in self.versions
+        )
+        """The files of each version, in the order of the listing."""
+        self.rank: dict[Version, int] = {version: i for i, version in enumerate(self.versions)}
+        self.full: int = (1 << (len(self.versions) + 1)) - 1
+        self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
+        self._masks: dict[str, int] = {"": self.full & ~1}
+        self._groups: dict[Group, tuple[int, int]] | None = None
+        self._views: dict[Hashable, View] = {}
+
+    @property
+    def project(self) -> NormalizedName:
+        """The project's name."""
+        return self.listing.project
+
+    def metadata(self, file: DistFile) -> CoreMetadata | NoMetadata | None:
+        """Give what is known of a file's core metadata; None when nothing is known yet."""
+        return self._metadata.get(file.key)
+
+    def set_metadata(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> None:
+        """Add what was learned about a file's core metadata.
+
+        What was known stays known: only a `NoMetadata` is ever replaced, by the real thing.
+        """
+        held = self._metadata.get(file.key)
+        if held is None or (isinstance(held, NoMetadata) and isinstance(metadata, CoreMetadata)):
+            self._metadata[file.key] = metadata
+
+    def mask(self, specifier: str) -> int:
+        """Give the versions that a specifier contains, pre-releases included; bit 0 is never set.
+
+        Raises `packaging.specifiers.InvalidSpecifier`.
+        """
+        known = self._masks.get(specifier)
+        if known is None:
+            known = 0
+            for version in SpecifierSet(specifier).filter(self.versions, prereleases=True):
+                known |= 2 << self.rank[version]
+            if len(self._masks) >= _MOST_MASKS:
+                self._masks = {"": self.full & ~1}
+            self._masks[specifier] = known
+        return known
+
+    def prerelease_mask(self) -> int:
+        """Give the pre-releases and development releases."""
+        known = self._masks.get("prereleases")
+        if known is None:
+            known = sum(2 << i for i, version in enumerate(self.versions) if version.is_prerelease)
+            self._masks["prereleases"] = known
+        return known
+
+    def groups(self) -> dict[Group, tuple[int, int]]:
+        """Give, per group of files that serve the same targets, the versions with such a file.
+
+        The first mask counts files that are not yanked, the second yanked ones.
+        """
+        if self._groups is None:
+            groups: dict[Group, tuple[int, int]] = {}
+            for i, files in enumerate(self.by_version):
+                for file in files:
+                    group = (file.kind, file.tag, file.requires_python)
+                    fine, yanked = groups.get(group, (0, 0))
+                    if file.yanked is None:
+                        fine |= 2 << i
+                    else:
+                        yanked |= 2 << i
+                    groups[group] = fine, yanked
+            self._groups = groups
+        return self._groups
+
+    def find_view(self, key: Hashable) -> View | None:
+        """Give a view that was kept."""
+        return self._views.get(key)
+
+    def keep_view(self, key: Hashable, view: View) -> None:
+        """Keep a view for other requests with equal terms."""
+        if len(self._views) >= _MOST_VIEWS:
+            self._views = {}
+        self._views[key] = view
+
+
+class MemoryShelf:
+    """A shelf of universes in memory."""
+
+    def __init__(self, universes: dict[NormalizedName, Universe] | None = None) -> None:
+        self.universes: dict[NormalizedName, Universe] = dict(universes or {})
+
+    def universe(self, project: NormalizedName) -> Universe | None:
+        """Give the project's universe; None when it is not on the shelf."""
+        return self.universes.get(project)
+
+    def put(self, universe: Universe) -> None:
+        """Put a universe on the shelf, in place of an older one of the same project."""
+        self.universes[universe.project] = universe

@@ -1,0 +1,197 @@
+"""What of a universe one target can use under one set of file rules, and what each version depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from venvery.model.files import CoreMetadata, DistFile, NoMetadata
+from venvery.model.names import NormalizedName
+from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
+from venvery.resolve.universe import Universe
+
+__all__ = ["Dependencies", "FileRules", "Unusable", "View", "view_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRules:
+    """Which files of a project may be used."""
+
+    wheels: bool = True
+    sdists: bool = True
+    exclude_newer: datetime | None = None
+    hashes: frozenset[str] | None = None
+    """`sha256:…` digests that the file must be one of; None: any."""
+    python_upper_bounds: bool = True
+    """False: `Requires-Python` counts from below only, as uv reads it."""
+    blocked: tuple[str, ...] = ()
+    """Specifiers of versions that are not there for this request."""
+
+    @property
+    def by_group(self) -> bool:
+        """Tell whether files of one group stand or fall together under these rules."""
+        return self.exclude_newer is None and self.hashes is None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What one version depends on, on one target."""
+
+    base: tuple[Dependency, ...]
+    conditional: tuple[Dependency, ...]
+    """Those that an extra may switch on."""
+    provides: frozenset[NormalizedName]
+    facts: TargetFacts
+
+    def of_extra(self, extra: NormalizedName) -> Iterator[Dependency]:
+        """Give what an extra adds."""
+        for dependency in self.conditional:
+            if self.facts.holds(dependency, extra):
+                yield dependency
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a version is out, said of it: `its metadata …`, `it has …`."""
+
+    reason: str
+    kind: str = "metadata"
+
+
+class View:
+    """A universe as one target sees it."""
+
+    __slots__ = ("_dependencies", "_metadata_files", "facts", "plain", "rules", "stable", "universe", "usable")
+
+    def __init__(self, universe: Universe, facts: TargetFacts, rules: FileRules) -> None:
+        self.universe = universe
+        self.facts = facts
+        self.rules = rules
+        self.plain, self.usable = self._masks()
+        """Versions with a usable file that is not yanked; versions with any usable file."""
+        self.stable = self.plain & ~universe.prerelease_mask()
+        self._dependencies: dict[int, Dependencies | Unusable] = {}
+        self._metadata_files: dict[int, DistFile] = {}
+
+    def _masks(self) -> tuple[int, int]:
+        plain = usable = 0
+        if self.rules.by_group:
+            for (kind, tag, requires_python), (fine, yanked) in self.universe.groups().items():
+                if self._serves(kind, tag, requires_python):
+                    plain |= fine
+                    usable |= fine | yanked
+        else:
+            for i, files in enumerate(self.universe.by_version):
+                for file in files:
+                    if self.why_not_file(file) is None:
+                        usable |= 2 << i
+                        if file.yanked is None:
+                            plain |= 2 << i
+        for specifier in self.rules.blocked:
+            plain &= ~self.universe.mask(specifier)
+            usable &= ~self.universe.mask(specifier)
+        return plain, usable
+
+    def _serves(self, kind: str, tag: str, requires_python: str | None) -> bool:
+        if kind == "wheel":
+            if not self.rules.wheels or self.facts.rank(tag) is None:
+                return False
+        elif not self.rules.sdists:
+            return False
+        return self.facts.runs(requires_python, upper_bounds=self.rules.python_upper_bounds)
+
+    def why_not_file(self, file: DistFile) -> str | None:
+        """Say why a file is out; None when it can be used (yanked or not)."""
+        rules = self.rules
+        if rules.exclude_newer is not None and (
+            file.upload_time is None or file.upload_time >= rules.exclude_newer
+        ):
+            return "newer"
+        if rules.hashes is not None and f"sha256:{file.sha256}" not in rules.hashes:
+            return "hash"
+        if not self.facts.runs(file.requires_python, upper_bounds=rules.python_upper_bounds):
+            return "python"
+        if file.kind == "sdist":
+            return None if rules.sdists else "sdist"
+        if not rules.wheels:
+            return "wheel"
+        return None if self.facts.rank(file.tag) is not None else "tag"
+
+    def files(self, version: int) -> tuple[DistFile, ...]:
+        """Give a version's usable files: wheels, best first, then the sdist.
+
+        Yanked files are among them only when there is nothing else.
+        """
+        fine = [file for file in self.universe.by_version[version] if self.why_not_file(file) is None]
+        kept = [file for file in fine if file.yanked is None] or fine
+        wheels = sorted((file for file in kept if file.kind == "wheel"), key=self.file_order)
+        return (*wheels, *(file for file in kept if file.kind == "sdist"))
+
+    def file_order(self, file: DistFile) -> tuple[int, int, tuple[int, str], str]:
+        """Sort key of wheels, best *first*: the best tag, then the highest build, then the last file name."""
+        rank = self.facts.rank(file.tag)
+        build = file.build or (-1, "")
+        return (1 << 30 if rank is None else rank, -build[0], build, file.filename)
+
+    def metadata_file(self, version: int) -> DistFile:
+        """Choose the file whose metadata stands for a version: the best wheel, else any wheel, else the sdist."""
+        known = self._metadata_files.get(version)
+        if known is None:
+            files = self.files(version) or self.universe.by_version[version]
+            wheels = [file for file in files if file.kind == "wheel"]
+            if not wheels:
+                every = self.universe.by_version[version]
+                wheels = sorted(
+                    (f for f in every if f.kind == "wheel"), key=lambda f: (f.yanked is not None, f.filename)
+                )
+            known = self._metadata_files[version] = wheels[0] if wheels else files[0]
+        return known
+
+    def dependencies(self, version: int) -> Dependencies | Unusable | None:
+        """Give what a version depends on, or why it is out; None when its metadata has to be fetched first."""
+        known = self._dependencies.get(version)
+        if known is None:
+            file = self.metadata_file(version)
+            metadata = self.universe.metadata(file)
+            if metadata is None:
+                return None
+            known = self._read(file, metadata)
+            if not isinstance(metadata, NoMetadata):  # the real thing may still come
+                self._dependencies[version] = known
+        return known
+
+    def _read(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> Dependencies | Unusable:
+        if isinstance(metadata, NoMetadata):
+            return Unusable(metadata.reason, "needs-build" if metadata.needs_build else "no-metadata")
+        if metadata.project != file.project or metadata.version != file.version:
+            return Unusable(
+                f"its metadata says that it is {metadata.project} {metadata.version}", "wrong-metadata"
+            )
+        if not self.facts.runs(metadata.requires_python, upper_bounds=self.rules.python_upper_bounds):
+            return Unusable(f"it needs Python {metadata.requires_python}", "python")
+        base, conditional = [], []
+        for text in metadata.requires_dist:
+            dependency = parse_dependency(text)
+            if isinstance(dependency, str):
+                return Unusable(dependency, "wrong-metadata")
+            if self.facts.holds(dependency):
+                if dependency.url is not None:
+                    return Unusable(
+                        f"it depends on {dependency.project} by URL, which only a request may do",
+                        "url",
+                    )
+                base.append(dependency)
+            elif dependency.names_extra:
+                conditional.append(dependency)
+        return Dependencies(tuple(base), tuple(conditional), frozenset(metadata.provides_extra), self.facts)
+
+
+def view_of(universe: Universe, facts: TargetFacts, rules: FileRules) -> View:
+    """Give the view of a universe, remembered for equal targets and rules."""
+    key = (id(facts), rules)
+    view = universe.find_view(key)
+    if view is None or view.facts is not facts:
+        view = View(universe, facts, rules)
+        universe.keep_view(key, view)
+    return view
