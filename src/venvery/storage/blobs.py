@@ -18,6 +18,7 @@ import hashlib
 import io
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,10 +29,8 @@ from typing import BinaryIO, Protocol
 from venvery.errors import NotFound, StorageFailed, WrongHash
 from venvery.model.digests import hex_of, is_digest
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["BlobStore", "Blobs", "Incoming", "Stored"]
 
@@ -163,9 +162,7 @@ class Blobs:
             file.seek(start)
             return file.read() if end is None else file.read(max(0, end - start))
 
-    def stream(
-        self, digest: str, start: int = 0, end: int | None = None, chunk: int = CHUNK
-    ) -> Iterator[bytes]:
+    def stream(self, digest: str, start: int = 0, end: int | None = None, chunk: int = CHUNK) -> Iterator[bytes]:
         """Give the bytes from `start` up to `end` in pieces of at most `chunk`. Raises `NotFound` at once."""
         return _stream(self.open(digest), start, end, chunk)
 
@@ -219,7 +216,7 @@ class Incoming:
         self.size = 0
         with _storage_errors("write"):
             self._file: io.FileIO | None = io.FileIO(temporary, "xb")
-            if fcntl is not None:
+            if sys.platform != "win32":
                 with contextlib.suppress(OSError):  # no locks on this file system: the age limit remains
                     fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -274,9 +271,8 @@ def _pieces(data: bytes | Path | BinaryIO | Iterable[bytes]) -> Iterable[bytes]:
         return [data]
     if isinstance(data, Path):
         return _stream(data.open("rb"), 0, None, CHUNK)
-    if hasattr(data, "read"):
-        return iter(lambda: data.read(CHUNK), b"")
-    return data
+    read = getattr(data, "read", None)
+    return data if read is None else iter(lambda: read(CHUNK), b"")
 
 
 def _stream(file: BinaryIO, start: int, end: int | None, chunk: int) -> Iterator[bytes]:
@@ -294,7 +290,7 @@ def _stream(file: BinaryIO, start: int, end: int | None, chunk: int) -> Iterator
 
 def _sync_folder(folder: Path) -> None:
     """Make a new name in the folder last through a power cut; Windows cannot, and need not."""
-    if fcntl is not None:
+    if sys.platform != "win32":
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -304,7 +300,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _writer_is_dead(path: str) -> bool:
     """Tell whether nobody holds the lock that a living writer has on its file."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return False
     with open(path, "rb") as file:
         try:

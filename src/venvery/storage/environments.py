@@ -47,9 +47,7 @@ class Environments:
             row = connection.execute(_get, {"key": key}).one_or_none()
         if row is None:
             return None
-        return StoredEnvironment(
-            row.key, unpack(row.manifest), unpack(row.lock), row.created_at, row.last_used_at
-        )
+        return StoredEnvironment(row.key, unpack(row.manifest), unpack(row.lock), row.created_at, row.last_used_at)
 
     def put(self, key: str, manifest: dict[str, Any], lock: dict[str, Any]) -> None:
         """Remember an environment all of whose layers are safely stored; the same key again replaces it."""

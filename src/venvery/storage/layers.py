@@ -21,6 +21,7 @@ _get = select(_table.c.info).where(
     _table.c.family == bindparam("family"),
     _table.c.recipe == bindparam("recipe"),
 )
+_by_digest = select(_table.c.info).where(_table.c.digest == bindparam("digest")).limit(1)
 
 
 class Layers:
@@ -37,12 +38,19 @@ class Layers:
             ).scalar_one_or_none()
         return None if info is None else json.loads(info)
 
+    def by_digest(self, digest: str) -> dict[str, Any] | None:
+        """Give what is known of the layer with that digest, whichever wheel it was made from."""
+        with self._database.read() as connection:
+            info = connection.execute(_by_digest, {"digest": digest}).scalar_one_or_none()
+        return None if info is None else json.loads(info)
+
     def put(self, wheel_sha256: str, family: str, recipe: str, info: dict[str, Any]) -> None:
         """Remember a layer whose blob is safely stored; the same key again replaces it."""
         row = {
             "wheel": wheel_sha256,
             "family": family,
             "recipe": recipe,
+            "digest": info.get("digest"),
             "info": json.dumps(info, separators=(",", ":"), ensure_ascii=False),
             "created_at": self._database.clock(),
         }

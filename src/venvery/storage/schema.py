@@ -117,6 +117,7 @@ layers = Table(
     Column("wheel", String(71), primary_key=True),
     Column("family", String(64), primary_key=True),
     Column("recipe", String(64), primary_key=True),
+    Column("digest", String(71), index=True),  # none: the wheel has nothing of the kind, as no modules to compile
     Column("info", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     comment="What one wheel became for one family of targets.",

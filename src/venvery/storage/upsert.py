@@ -27,7 +27,5 @@ def _statement(dialect: str, table: Table, replace: bool) -> Any:
     if not replace:
         return insert.on_conflict_do_nothing()
     keys = [column.name for column in table.primary_key]
-    others = {
-        column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys
-    }
+    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
     return insert.on_conflict_do_update(index_elements=keys, set_=others)

@@ -73,11 +73,13 @@ def upgrade() -> None:
         sa.Column("wheel", sa.String(length=71), nullable=False),
         sa.Column("family", sa.String(length=64), nullable=False),
         sa.Column("recipe", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=True),
         sa.Column("info", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("wheel", "family", "recipe", name=op.f("pk_layers")),
         comment="What one wheel became for one family of targets.",
     )
+    op.create_index(op.f("ix_layers_digest"), "layers", ["digest"], unique=False)
     op.create_table(
         "local_files",
         sa.Column("path", sa.Text(), nullable=False),

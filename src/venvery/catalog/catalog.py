@@ -1,0 +1,120 @@
+"""The catalog: what exists, whichever source has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from venvery.catalog.fetch import Fetcher
+from venvery.catalog.hosts import Hosts, since
+from venvery.catalog.keeper import Keeper
+from venvery.catalog.listings import Listings, Numbered
+from venvery.catalog.metadata import MetadataReader
+from venvery.catalog.network import Network
+from venvery.catalog.reporter import Reporter
+from venvery.catalog.sharing import all_of
+from venvery.catalog.sources import Source, identify, make_source
+from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
+from venvery.model.names import NormalizedName
+from venvery.model.sources import NetworkSettings, SourceSpec, Union
+
+if TYPE_CHECKING:
+    from venvery.storage.blobs import Blobs
+    from venvery.storage.database import Database
+
+__all__ = ["Catalog"]
+
+
+class Catalog:
+    """What exists: listings, core metadata and files of some sources. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        sources: Sequence[SourceSpec],
+        *,
+        database: Database,
+        blobs: Blobs,
+        union: Union = "merge",
+        freshness: float = 600.0,
+        network: NetworkSettings | None = None,
+        clock: Callable[[], float] = time.time,
+        reporter: Reporter | None = None,
+    ) -> None:
+        self._specs = tuple(sources)
+        self._database = database
+        self._keeper = Keeper(database)
+        reporter = reporter or Reporter()
+        self._network = Network(
+            network or NetworkSettings(), locations=[spec.location for spec in self._specs], reporter=reporter
+        )
+        hosts = Hosts(database.sources.abilities(newer_than=since(clock())), self._keeper.ability)
+        self._fetcher = Fetcher(self._network, database, blobs, reporter)
+        self._metadata = MetadataReader(
+            self._network, database, blobs, self._fetcher, hosts, self._keeper, reporter
+        )
+        self._listings = Listings(
+            [self._number(make_source(spec, self._network, database.files)) for spec in self._specs],
+            union=union,
+            freshness=freshness,
+            database=database,
+            keeper=self._keeper,
+            clock=clock,
+            reporter=reporter,
+        )
+
+    async def __aenter__(self) -> Catalog:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._listings.stop()
+        await self._metadata.stop()
+        await self._fetcher.stop()
+        try:
+            await self._keeper.flush()
+        except Exception:
+            if error is None:  # else the first error is the one to tell
+                raise
+        finally:
+            await self._network.__aexit__(kind, error, trace)
+
+    def peek_listing(self, project: NormalizedName) -> Listing | None:
+        """Give a listing that is held in memory and fresh; else None. Cheap, never waits."""
+        return self._listings.peek(project)
+
+    async def listings(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Listing]:
+        """Give the listings of projects, none older than the freshness window.
+
+        A project that every source says it does not have has a listing with `known=False`. Raises
+        `SourceUnreachable` or `SourceGarbage` when a source fails, and `StorageFailed`.
+        """
+        self._keeper.check()
+        return await self._listings.listings(projects)
+
+    async def metadata(self, files: Iterable[DistFile]) -> dict[str, CoreMetadata | NoMetadata]:
+        """Give the core metadata of files by `DistFile.key`, or why there is none. Raises as `listings` does."""
+        self._keeper.check()
+        return await self._metadata.metadata(list(files))
+
+    async def fetch(self, file: DistFile) -> str:
+        """Bring a file into the blobs and give the blob's digest; at once when it is there.
+
+        Raises `WrongHash` when the bytes are not those that the listing promises, `SourceUnreachable`,
+        `SourceGarbage`, `StorageFailed`; then nothing of it is kept.
+        """
+        return await self._fetcher.fetch(file)
+
+    async def fetch_all(self, files: Sequence[DistFile]) -> list[str]:
+        """Bring files into the blobs, at the same time, and give their blobs' digests in order."""
+        return await all_of(self.fetch(file) for file in files)
+
+    async def flush(self) -> None:
+        """Wait until all that was learnt is in the database. Raises `StorageFailed`."""
+        await self._keeper.flush()
+
+    def _number(self, source: Source) -> Numbered:
+        digest, location = identify(source.spec)
+        return Numbered(source, self._database.sources.identify(digest, source.spec.kind, location))

@@ -1,0 +1,89 @@
+"""Writes behind: what was learnt goes to the database in batches, while the event loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from venvery.model.files import CoreMetadata, NoMetadata
+from venvery.storage.database import Database
+from venvery.storage.listings import StoredListing
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """Collects what is to be kept; one thread at a time writes all that came together meanwhile.
+
+    Nothing here is lost that could not be fetched again. A failure to write is raised at the next `check`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listings: list[Callable[[], StoredListing]] = []
+        self._checked: list[tuple[int, str, float]] = []
+        self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
+        self._abilities: list[tuple[str, str, bool]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    def listing(self, listing: Callable[[], StoredListing]) -> None:
+        """Keep a page of a source; what makes its row runs in the writing thread."""
+        self._listings.append(listing)
+        self._start()
+
+    def checked(self, source: int, project: str, now: float) -> None:
+        """Keep that a page was found unchanged."""
+        self._checked.append((source, project, now))
+        self._start()
+
+    def metadata(self, file: str, metadata: CoreMetadata | NoMetadata) -> None:
+        """Keep core metadata, or why there is none."""
+        self._metadata[file] = metadata
+        self._start()
+
+    def ability(self, origin: str, ability: str, works: bool) -> None:
+        """Keep what a host can do."""
+        self._abilities.append((origin, ability, works))
+        self._start()
+
+    def check(self) -> None:
+        """Raise what went wrong with writing so far (`StorageFailed`)."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    async def flush(self) -> None:
+        """Wait until all is written. Raises `StorageFailed`."""
+        while self._writing is not None:
+            await asyncio.shield(self._writing)
+        self.check()
+
+    def _start(self) -> None:
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._listings or self._checked or self._metadata or self._abilities:
+                await asyncio.sleep(0)  # let what is about to come in the same turn come along
+                batch = self._listings, self._checked, self._metadata, self._abilities
+                self._listings, self._checked, self._metadata, self._abilities = [], [], {}, []
+                await asyncio.to_thread(self._store, *batch)
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._writing = None
+
+    def _store(
+        self,
+        listings: list[Callable[[], StoredListing]],
+        checked: list[tuple[int, str, float]],
+        metadata: dict[str, CoreMetadata | NoMetadata],
+        abilities: list[tuple[str, str, bool]],
+    ) -> None:
+        self._database.listings.put_many([make() for make in listings])
+        self._database.listings.note_checked(checked)
+        self._database.metadata.put_many(metadata)
+        for origin, ability, works in abilities:
+            self._database.sources.note_ability(origin, ability, works)

@@ -1,0 +1,238 @@
+"""Listings: fresh from memory, from the database, or from the sources; united over the sources.
+
+Within the freshness window a listing is what was last read. After it, every source is asked whether it
+changed. A source that fails is an error: it is never taken for a source that does not have the project.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from venvery.catalog.keeper import Keeper
+from venvery.catalog.reporter import Reporter
+from venvery.catalog.rows import EMPTY_REVISION, files_of, revision_of, rows_of
+from venvery.catalog.sharing import Shared, all_of
+from venvery.catalog.sources import Absent, Found, Held, Source, Unchanged
+from venvery.model.digests import canonical_json, sha256
+from venvery.model.files import DistFile, Listing
+from venvery.model.names import NormalizedName
+from venvery.model.sources import Union
+from venvery.storage.compression import pack, unpack
+from venvery.storage.listings import StoredListing
+
+if TYPE_CHECKING:
+    from venvery.storage.database import Database
+
+__all__ = ["LOCAL_FRESHNESS", "Listings", "Numbered"]
+
+T = TypeVar("T")
+
+LOCAL_FRESHNESS = 2.0
+"""Seconds for which a folder is not looked at again."""
+MEMORY_LIMIT = 400_000
+"""Files of all listings that are held in memory together, about 300 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one source has of a project."""
+
+    known: bool
+    revision: str
+    files: tuple[DistFile, ...]
+    fresh_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Hot:
+    listing: Listing
+    fresh_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A source and its number in the database."""
+
+    source: Source
+    number: int
+
+
+class Listings:
+    """All listings of one catalog."""
+
+    def __init__(
+        self,
+        sources: Sequence[Numbered],
+        *,
+        union: Union,
+        freshness: float,
+        database: Database,
+        keeper: Keeper,
+        clock: Callable[[], float],
+        reporter: Reporter,
+    ) -> None:
+        self._sources = sources
+        self._union = union
+        self._freshness = freshness
+        self._database = database
+        self._keeper = keeper
+        self._clock = clock
+        self._reporter = reporter
+        self._hot: OrderedDict[NormalizedName, _Hot] = OrderedDict()
+        self._hot_files = 0
+        self._shared: Shared[NormalizedName, Listing] = Shared()
+
+    def peek(self, project: NormalizedName) -> Listing | None:
+        """Give a listing that is held in memory and fresh; else None."""
+        hot = self._hot.get(project)
+        if hot is None or self._clock() >= hot.fresh_until:
+            return None
+        self._hot.move_to_end(project)
+        return hot.listing
+
+    async def listings(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Listing]:
+        """Give the listings of projects, each fresh. Raises `SourceFailed`."""
+        wanted = list(dict.fromkeys(projects))
+        found = {project: listing for project in wanted if (listing := self.peek(project)) is not None}
+        missing = [project for project in wanted if project not in found]
+        if missing:
+            stored = _Stored(self._database, missing)
+            read = await all_of(
+                self._shared.get(project, partial(self._read, project, stored)) for project in missing
+            )
+            found.update(zip(missing, read, strict=True))
+        return {project: found[project] for project in wanted}
+
+    async def stop(self) -> None:
+        """Cancel what is under way."""
+        await self._shared.stop()
+
+    async def _read(self, project: NormalizedName, stored: _Stored) -> Listing:
+        if self._union == "merge":
+            parts = await all_of(self._read_part(one, project, stored) for one in self._sources)
+        else:
+            parts = []
+            for one in self._sources:  # one after the other: a name that is owned is not looked up elsewhere
+                parts.append(await self._read_part(one, project, stored))
+                if parts[-1].known:
+                    break
+        listing = _unite(project, parts)
+        self._remember(listing, min((part.fresh_until for part in parts), default=float("inf")))
+        return listing
+
+    def _remember(self, listing: Listing, fresh_until: float) -> None:
+        before = self._hot.pop(listing.project, None)
+        self._hot_files += len(listing.files) - (len(before.listing.files) if before else 0)
+        self._hot[listing.project] = _Hot(listing, fresh_until)
+        while self._hot_files > MEMORY_LIMIT and len(self._hot) > 1:
+            _, oldest = self._hot.popitem(last=False)
+            self._hot_files -= len(oldest.listing.files)
+
+    async def _read_part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part:
+        """Get what one source has of a project, from the database while that is fresh."""
+        source, name = one.source, one.source.spec.name
+        before = (await stored.of(one.number)).get(project)
+        window = LOCAL_FRESHNESS if source.local else self._freshness
+        if before is not None and not source.local and 0 <= self._clock() - before.checked_at < window:
+            self._reporter.listing_read(project, name, "stored" if before.known else "absent")
+            return await _part_of(before, name, before.checked_at + window)
+        answer = await source.read(project, _held(before))
+        now = self._clock()
+        if isinstance(answer, Unchanged) and before is not None:
+            self._keeper.checked(one.number, project, now)
+            self._reporter.listing_read(project, name, "unchanged")
+            return await _part_of(before, name, now + window)
+        if isinstance(answer, Absent):
+            self._keep_absent(one, project, before, now)
+            self._reporter.listing_read(project, name, "absent")
+            return _Part(False, EMPTY_REVISION, (), now + window)
+        assert isinstance(answer, Found), "a source said that nothing changed of what it never gave"
+        weight = len(answer.links)
+        rows = await _apart(weight, partial(rows_of, project, answer.links, now=now, before=_rows(before)))
+        revision, files = await _apart(weight, lambda: (revision_of(rows), files_of(project, rows, name)))
+        if before is None or not before.known or before.revision != revision or not source.local:
+            self._keeper.listing(partial(_page, one.number, project, revision, answer, now, rows))
+        self._reporter.listing_read(project, name, "read")
+        return _Part(True, revision, files, now + window)
+
+    def _keep_absent(
+        self, one: Numbered, project: NormalizedName, before: StoredListing | None, now: float
+    ) -> None:
+        if one.source.local and (before is None or not before.known):
+            return
+        # What was seen stays: should the project come back, its files are no newer than they were.
+        packed = before.packed if before is not None else pack(None)
+        gone = StoredListing(one.number, project, False, EMPTY_REVISION, None, None, None, now, packed)
+        self._keeper.listing(lambda: gone)
+
+
+def _page(
+    source: int, project: NormalizedName, revision: str, answer: Found, now: float, rows: dict[str, Any]
+) -> StoredListing:
+    return StoredListing(
+        source, project, True, revision, answer.etag, answer.last_modified, answer.body, now, pack(rows)
+    )
+
+
+class _Stored:
+    """What the database holds of some projects, read once for each source, when first asked for."""
+
+    def __init__(self, database: Database, projects: Sequence[NormalizedName]) -> None:
+        self._database = database
+        self._projects = projects
+        self._reading: dict[int, asyncio.Future[dict[str, StoredListing]]] = {}
+
+    async def of(self, source: int) -> dict[str, StoredListing]:
+        """Give the stored listings of one source."""
+        reading = self._reading.get(source)
+        if reading is None:
+            work = asyncio.to_thread(self._database.listings.get_many, source, self._projects)
+            reading = self._reading[source] = asyncio.ensure_future(work)
+        return await asyncio.shield(reading)
+
+
+def _held(before: StoredListing | None) -> Held | None:
+    return None if before is None else Held(before.known, before.etag, before.last_modified, before.body)
+
+
+def _rows(before: StoredListing | None) -> dict[str, Any] | None:
+    rows: dict[str, Any] | None = unpack(before.packed) if before is not None else None
+    return rows
+
+
+async def _part_of(before: StoredListing, source: str, fresh_until: float) -> _Part:
+    if not before.known:
+        return _Part(False, EMPTY_REVISION, (), fresh_until)
+
+    def read() -> tuple[DistFile, ...]:
+        return files_of(NormalizedName(before.project), unpack(before.packed), source)
+
+    files = await _apart(len(before.packed) // 40, read)
+    return _Part(True, before.revision, files, fresh_until)
+
+
+async def _apart(weight: int, work: Callable[[], T]) -> T:
+    """Do work at once when it is little, in a thread when it would hold up the event loop."""
+    if weight < 200:
+        return work()
+    return await asyncio.to_thread(work)
+
+
+def _unite(project: NormalizedName, parts: Sequence[_Part]) -> Listing:
+    """Unite what the sources have. Of files with the same name, the first source's counts."""
+    known = [part for part in parts if part.known]
+    if not known:
+        return Listing(project, EMPTY_REVISION, (), known=False)
+    if len(known) == 1:
+        return Listing(project, known[0].revision, known[0].files)
+    files: dict[str, DistFile] = {}
+    for part in known:
+        for file in part.files:
+            files.setdefault(file.filename, file)
+    revision = sha256(canonical_json([part.revision for part in known]))
+    return Listing(project, revision, tuple(files[name] for name in sorted(files)))

@@ -1,0 +1,265 @@
+"""Core metadata of files, by the cheapest way that works.
+
+A wheel: the copy beside it (PEP 658), where the listing offers one or its host is found to serve one; else
+its own METADATA through range requests; else the whole file. An sdist: the copy beside it where offered,
+else its PKG-INFO if that is final (PEP 643).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from venvery.catalog.core_metadata import METADATA_LIMIT, read_metadata, read_pkg_info
+from venvery.catalog.fetch import Fetcher, storage_key
+from venvery.catalog.hosts import Hosts
+from venvery.catalog.keeper import Keeper
+from venvery.catalog.network import Network, Reply, origin_of
+from venvery.catalog.remote_zip import TAIL, BadWheel, read_wheel_metadata
+from venvery.catalog.reporter import Reporter
+from venvery.catalog.sdists import read_sdist_metadata
+from venvery.catalog.sharing import Shared, all_of
+from venvery.catalog.sources.folders import path_of
+from venvery.errors import SourceGarbage, SourceUnreachable
+from venvery.model.digests import sha256
+from venvery.model.files import CoreMetadata, DistFile, NoMetadata
+from venvery.model.sources import redact
+
+if TYPE_CHECKING:
+    from venvery.storage.blobs import Blobs
+    from venvery.storage.database import Database
+
+__all__ = ["MetadataReader"]
+
+Known = CoreMetadata | NoMetadata
+
+
+class MetadataReader:
+    """Reads core metadata once and for all."""
+
+    def __init__(
+        self,
+        network: Network,
+        database: Database,
+        blobs: Blobs,
+        fetcher: Fetcher,
+        hosts: Hosts,
+        keeper: Keeper,
+        reporter: Reporter,
+    ) -> None:
+        self._network = network
+        self._database = database
+        self._blobs = blobs
+        self._fetcher = fetcher
+        self._hosts = hosts
+        self._keeper = keeper
+        self._reporter = reporter
+        self._shared: Shared[str, Known] = Shared()
+
+    async def metadata(self, files: Sequence[DistFile]) -> dict[str, Known]:
+        """Give the core metadata of files by `file.key`, or why there is none. Raises `SourceFailed`."""
+        wanted = {storage_key(file): file for file in files}
+        stored = await asyncio.to_thread(self._database.metadata.get_many, list(wanted))
+        found = {}
+        missing = []
+        for key, file in wanted.items():
+            if key in stored:
+                found[file.key] = stored[key]
+                self._reporter.metadata_read(file, "stored")
+            else:
+                missing.append((key, file))
+        read = await all_of(self._shared.get(key, partial(self._read, key, file)) for key, file in missing)
+        for (_key, file), one in zip(missing, read, strict=True):
+            found[file.key] = one
+        return found
+
+    async def stop(self) -> None:
+        """Cancel what is under way."""
+        await self._shared.stop()
+
+    async def _read(self, key: str, file: DistFile) -> Known:
+        how, found = await self._by_any_way(file)
+        self._keeper.metadata(key, found)
+        self._reporter.metadata_read(file, "none" if isinstance(found, NoMetadata) else how)
+        return found
+
+    async def _by_any_way(self, file: DistFile) -> tuple[str, Known]:
+        digest = self._fetcher.held(file)
+        if digest is not None:
+            return "file", await asyncio.to_thread(self._from_blob, file, digest)
+        path = path_of(file.url)
+        if path is not None:
+            return "file", await asyncio.to_thread(self._from_path, file, path)
+        found = await self._from_sidecar(file)
+        if found is not None:
+            return "sidecar", found
+        if file.kind == "wheel":
+            found = await self._from_ranges(file)
+            if found is not None:
+                return "ranges", found
+        digest = await self._fetcher.fetch(file)
+        return file.kind if file.kind == "sdist" else "file", await asyncio.to_thread(
+            self._from_blob, file, digest
+        )
+
+    # beside the file
+
+    async def _from_sidecar(self, file: DistFile) -> Known | None:
+        if file.core_metadata is not None:
+            return await self._get_sidecar(file)
+        if file.kind != "wheel":  # of an sdist, nobody serves one unasked
+            return None
+        origin = origin_of(file.url)
+        works = self._hosts.has(origin, "sidecar")
+        if works is None:
+            async with self._hosts.lock(origin, "sidecar"):
+                works = self._hosts.has(origin, "sidecar")
+                if works is None:
+                    found = await self._get_sidecar(file)
+                    self._hosts.saw(origin, "sidecar", found is not None)
+                    return found
+        return await self._get_sidecar(file) if works else None
+
+    async def _get_sidecar(self, file: DistFile) -> Known | None:
+        """Get the copy beside the file; None when it is not there, or is nothing that was promised."""
+        url = _beside(file.url)
+        reply = await self._network.get(url, limit=METADATA_LIMIT)
+        if reply.status != 200:
+            return None
+        if file.core_metadata and sha256(reply.body) != f"sha256:{file.core_metadata}":
+            raise SourceGarbage(
+                f"{redact(url)}: the metadata is not what the listing promises (its SHA-256 differs)",
+                hint="the index lists metadata that does not belong to the file; nothing was kept",
+                url=redact(url),
+            )
+        read = read_metadata if file.kind == "wheel" else read_pkg_info
+        found = read(reply.body, file)
+        if isinstance(found, NoMetadata) and file.core_metadata is None:
+            return None
+        return found
+
+    # out of the file, in pieces
+
+    async def _from_ranges(self, file: DistFile) -> Known | None:
+        """Read METADATA through range requests; None when the host does not answer them."""
+        origin = origin_of(file.url)
+        works = self._hosts.has(origin, "ranges")
+        if works is None:
+            async with self._hosts.lock(origin, "ranges"):
+                works = self._hosts.has(origin, "ranges")
+                if works is None:
+                    found = await self._read_pieces(file)
+                    self._hosts.saw(origin, "ranges", found is not None)
+                    return found
+        return await self._read_pieces(file) if works else None
+
+    async def _read_pieces(self, file: DistFile) -> Known | None:
+        tail = await self._tail(file)
+        if tail is None:
+            return None
+        total, data = tail
+
+        async def read(start: int, end: int) -> bytes:
+            reply = await self._range(file, f"bytes={start}-{end - 1}")
+            if reply is None or _content_range(reply) != (start, total) or len(reply.body) != end - start:
+                raise SourceGarbage(f"{redact(file.url)}: it answers another range than was asked for")
+            return reply.body
+
+        try:
+            return read_metadata(await read_wheel_metadata(file.project, total, data, read), file)
+        except BadWheel as bad:
+            return NoMetadata(str(bad))
+
+    async def _tail(self, file: DistFile) -> tuple[int, bytes] | None:
+        """Read the last bytes of a file, and learn its size."""
+        if file.size is not None and file.size > TAIL:
+            reply = await self._range(file, f"bytes={file.size - TAIL}-{file.size - 1}")
+        else:
+            reply = await self._range(file, f"bytes=-{TAIL}")
+        if reply is None and (size := await self._size(file)) is not None:
+            reply = await self._range(file, f"bytes={max(0, size - TAIL)}-{size - 1}")
+        if reply is None:
+            return None
+        start, total = _content_range(reply)
+        if total <= 0 or start + len(reply.body) != total:
+            raise SourceGarbage(f"{redact(file.url)}: it answers another range than was asked for")
+        return total, reply.body
+
+    async def _size(self, file: DistFile) -> int | None:
+        """Ask for the size of a file whose host says that it answers ranges, but not counted from the end."""
+        reply = await self._network.get(file.url, {"Accept-Encoding": "identity"}, method="HEAD")
+        length = reply.headers.get("content-length", "")
+        if reply.status != 200 or reply.headers.get("accept-ranges", "") != "bytes" or not length.isdigit():
+            return None
+        return int(length)
+
+    async def _range(self, file: DistFile, wanted: str) -> Reply | None:
+        """Read a range; None when the host answers otherwise, without waiting for the whole file then."""
+
+        async def once() -> Reply | None:
+            headers = {"Range": wanted, "Accept-Encoding": "identity"}
+            async with self._network.open(file.url, headers) as response:
+                if response.status_code in (401, 403, 404, 410):
+                    url = redact(file.url)
+                    raise SourceUnreachable(f"{url}: HTTP {response.status_code}", url=url)
+                if response.status_code != 206:
+                    return None
+                return Reply(206, response.headers, await response.aread(), str(response.url))
+
+        return await self._network.persist(file.url, once)
+
+    # out of the whole file
+
+    def _from_blob(self, file: DistFile, digest: str) -> Known:
+        with self._blobs.open(digest) as data:
+            return _from_file(file, data)
+
+    def _from_path(self, file: DistFile, path: Path) -> Known:
+        try:
+            with path.open("rb") as data:
+                return _from_file(file, data)
+        except OSError as error:
+            raise SourceUnreachable(f"{path}: {error.strerror or error}", url=str(path)) from error
+
+
+def _from_file(file: DistFile, data: BinaryIO) -> Known:
+    if file.kind == "sdist":
+        return read_sdist_metadata(file, data)
+    return _read_whole_wheel(file, data)
+
+
+def _read_whole_wheel(file: DistFile, data: BinaryIO) -> Known:
+    total = data.seek(0, 2)
+
+    async def read(start: int, end: int) -> bytes:
+        data.seek(start)
+        return data.read(end - start)
+
+    data.seek(max(0, total - TAIL))
+    reading = read_wheel_metadata(file.project, total, data.read(), read)
+    try:
+        reading.send(None)  # `read` never waits, so one step runs to the end
+    except StopIteration as done:
+        return read_metadata(done.value, file)
+    except BadWheel as bad:
+        return NoMetadata(str(bad))
+    raise AssertionError("reading a local file waited for something")
+
+
+def _beside(url: str) -> str:
+    """Give the URL of the metadata beside a file (PEP 658): `.metadata` behind the path, before any query."""
+    path, question, query = url.partition("?")
+    return f"{path}.metadata{question}{query}"
+
+
+def _content_range(reply: Reply) -> tuple[int, int]:
+    """Read `Content-Range: bytes START-END/TOTAL` as (START, TOTAL); (0, 0) when it cannot be."""
+    unit, _, rest = reply.headers.get("content-range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    start = span.partition("-")[0]
+    if unit.lower() != "bytes" or not start.isdigit() or not total.isdigit():
+        return 0, 0
+    return int(start), int(total)
