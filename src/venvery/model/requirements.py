@@ -49,6 +49,14 @@ def parse_requirement(
     """
     try:
         parsed = _Requirement(text)
+    except RecursionError:
+        raise BadRequirement(
+            f"{origin or 'requirement'}: a marker that is nested too deeply",
+            text=text,
+            origin=origin,
+            line=line,
+            column=column,
+        ) from None
     except InvalidRequirement as error:
         cause = error.__cause__
         span = getattr(cause, "span", None)
@@ -58,7 +66,7 @@ def parse_requirement(
         if line is not None:
             where += f", line {line}"
         raise BadRequirement(
-            f"{where}, column {at}: {text!r} is not a requirement: {said[:1].lower()}{said[1:]}",
+            f"{where}, column {at}: {text[:200]!r} is not a requirement: {said[:1].lower()}{said[1:]}",
             text=text,
             origin=origin,
             line=line,
