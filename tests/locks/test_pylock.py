@@ -1,5 +1,7 @@
 """Locks written as pylock.toml, and pylock.toml files read."""
 
+# ruff: noqa: E501 (the written files have long lines)
+
 from __future__ import annotations
 
 import tomllib

@@ -195,9 +195,7 @@ def _file(place: _Place, project: NormalizedName, version: Version) -> DistFile:
     filename = place.value("filename", str)
     parsed = None if re.search(r"[/\\\x00-\x1f\x7f]", filename) else parse_filename(filename)
     if parsed is None:
-        raise place.wrong(
-            "filename", f"is not the name of a wheel or source distribution: {filename[:120]!r}"
-        )
+        raise place.wrong("filename", f"is not the name of a wheel or source distribution: {filename[:120]!r}")
     if (parsed.project, parsed.version) != (project, version):
         raise place.wrong("filename", f"is not of {project} {version}: {filename[:120]!r}")
     url = place.value("url", str)

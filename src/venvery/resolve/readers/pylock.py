@@ -132,9 +132,7 @@ def _pin(
         files=tuple(file for _rank, file in best_first),
         targets=on,
         requires_python=str(package.requires_python) if package.requires_python is not None else None,
-        edges=tuple(
-            Edge(project, project, on) for project in sorted(_dependency_names(package, pylock, place))
-        ),
+        edges=tuple(Edge(project, project, on) for project in sorted(_dependency_names(package, pylock, place))),
     )
 
 

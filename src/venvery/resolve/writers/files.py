@@ -47,9 +47,7 @@ def direct_reference(lock: Lock, pin: Pin) -> Requirement | None:
         if (
             requirement.url
             and requirement.project == pin.project
-            and any(
-                file.url == requirement.url.split("#")[0] or file.url == requirement.url for file in pin.files
-            )
+            and any(file.url == requirement.url.split("#")[0] or file.url == requirement.url for file in pin.files)
         ):
             return requirement
     return None

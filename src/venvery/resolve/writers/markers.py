@@ -166,9 +166,7 @@ def _comparison(targets: tuple[Target, ...], name: str, operator: str, value: st
     _check_writable(name, value)
     text = f'{name} {operator} "{value}"'
     marker = Marker(text)
-    mask = sum(
-        1 << index for index, target in enumerate(targets) if marker.evaluate(target.marker_environment)
-    )
+    mask = sum(1 << index for index, target in enumerate(targets) if marker.evaluate(target.marker_environment))
     return _Term(text, 1, mask)
 
 

@@ -19,9 +19,7 @@ _PIP_HASHES = frozenset({"sha256", "sha384", "sha512"})
 _LINE_OF_FILE = re.compile(r".+\.(?:txt|in|requirements):\d+\Z")
 
 
-def write_requirements(
-    lock: Lock, *, hashes: bool = True, via: bool = True, header: Sequence[str] = ()
-) -> str:
+def write_requirements(lock: Lock, *, hashes: bool = True, via: bool = True, header: Sequence[str] = ()) -> str:
     """Write a lock as requirements.txt.
 
     Where the lock has several targets, a pin that is not on all of them has the marker of its own. `via` adds
@@ -75,9 +73,7 @@ def _via(needed_by: Mapping[NormalizedName, set[int]], pin: Pin, lock: Lock) -> 
     """Give the comment that says who asked for a pin: the request first, then projects by name."""
     reasons = []
     if pin.requested:
-        asked = [
-            _origin(requirement) for requirement in lock.requirements if _asks_for(requirement, pin, lock)
-        ]
+        asked = [_origin(requirement) for requirement in lock.requirements if _asks_for(requirement, pin, lock)]
         reasons += list(dict.fromkeys(asked)) or ["the request"]
     reasons += sorted(project for project, where in needed_by.items() if where & set(pin.targets))
     if len(reasons) < 2:
