@@ -1,0 +1,378 @@
+"""The local layer store: layers seen before, shared by hard links between environments and projects.
+
+    layers/<hex digest>/index.json    what is in it; its time stamp says when it was sealed
+    layers/<hex digest>/tree/…        the files
+    tmp/…                             what is being added or removed
+
+A layer is filled under `tmp` and renamed into place, so it is there whole or not at all. Its use is held by
+a shared lock on its folder, its removal by an exclusive one, and the folder's time stamp is the last use.
+
+Files are shared with the environments that use them (same inode), so an edit in place inside an environment
+would reach every other one. It cannot be prevented without taking away write permission, which would change
+the modes that wheels state; so it is noticed: a file changed after its layer was sealed makes the layer
+damaged, and a damaged layer is dropped and fetched anew. Replacing a file (as pip and editors do) is no
+edit in place.
+
+The store is never needed: where it cannot be read or written, everything goes on without it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import sys
+import time
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from venvery.client.archive import Layer
+from venvery.client.errors import ClientError, UsageError
+from venvery.client.locks import try_lock
+from venvery.client.tree import HAS_FOLDER_DESCRIPTORS, FdTree, Listing, Tree, open_tree
+
+__all__ = ["DEFAULT_LIMIT", "Damaged", "LinkMode", "Store", "default_folder", "open_store"]
+
+DEFAULT_LIMIT = 10 << 30
+"""Bytes on disk that the store may hold."""
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+_ABANDONED = 60.0
+"""Seconds after which an unlocked folder under `tmp` belongs to a run that died."""
+
+LinkMode = str
+"""`hardlink` or `copy`."""
+
+
+class Damaged(ClientError):
+    """A layer of the store is not as it was sealed, or no longer there."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the layer {digest} in the local store is damaged")
+        self.digest = digest
+
+
+class Entry(NamedTuple):
+    """One layer as the eviction sees it."""
+
+    path: str
+    used: float
+    size: int
+
+
+def default_folder(environ: Optional[Dict[str, str]] = None) -> str:
+    """Give the folder of the store: `VENVERY_CACHE_DIR`, else the platform's cache folder."""
+    env: Any = os.environ if environ is None else environ
+    if env.get("VENVERY_CACHE_DIR"):
+        return os.path.abspath(str(env["VENVERY_CACHE_DIR"]))
+    if sys.platform == "win32":
+        base = env.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
+        return os.path.join(base, "venvery", "cache")
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Caches/venvery")
+    return os.path.join(env.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "venvery")
+
+
+def open_store(folder: str, limit: int = DEFAULT_LIMIT, mode: LinkMode = "hardlink") -> Optional[Store]:
+    """Open the store in a folder, making it if need be. None where there is none and none can be made."""
+    if mode not in ("hardlink", "copy"):
+        raise UsageError(f"{mode!r} is no link mode; it is hardlink or copy")
+    root = os.path.join(folder, "store-1")
+    try:
+        os.makedirs(os.path.join(root, "layers"), exist_ok=True)
+        os.makedirs(os.path.join(root, "tmp"), exist_ok=True)
+    except OSError:
+        if not os.path.isdir(os.path.join(root, "layers")):
+            return None
+        return Store(root, limit, mode, writable=False)
+    _tag_as_cache(folder)
+    return Store(root, limit, mode, writable=os.access(os.path.join(root, "tmp"), os.W_OK))
+
+
+def _tag_as_cache(folder: str) -> None:
+    """Tell backup programs that this need not be kept (the Cache Directory Tagging Specification)."""
+    path = os.path.join(folder, "CACHEDIR.TAG")
+    if not os.path.exists(path):
+        try:
+            with open(path, "x", encoding="ascii") as file:
+                file.write("Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of venvery.\n")
+        except OSError:
+            pass
+
+
+class Store:
+    """A layer store. Its methods may be called by several threads and processes at once."""
+
+    def __init__(self, root: str, limit: int, mode: LinkMode, writable: bool) -> None:
+        self.root = root
+        self.limit = limit
+        self.writable = writable
+        self._links = mode == "hardlink"
+        self._stores_links = True
+        self._distrusted: Set[str] = set()
+
+    def digests(self) -> List[str]:
+        """List the layers that are there."""
+        try:
+            names = os.listdir(os.path.join(self.root, "layers"))
+        except OSError:
+            return []
+        return sorted(d for d in ("sha256:" + n for n in names if len(n) == 64) if d not in self._distrusted)
+
+    def has(self, digest: str) -> bool:
+        """Tell whether a layer is there."""
+        return digest not in self._distrusted and os.path.exists(os.path.join(self._at(digest), "index.json"))
+
+    def add(self, layer: Layer, tree: Tree, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> bool:
+        """Keep a layer that was just unpacked and verified in `tree`; tell whether the store has it now."""
+        if not self.writable or layer.digest in self._distrusted:
+            return False
+        if self.has(layer.digest):
+            return True
+        workplace = os.path.join(self.root, "tmp", f"{layer.digest[7:]}-{os.urandom(6).hex()}")
+        lock = -1
+        try:
+            os.makedirs(os.path.join(workplace, "tree"))
+            lock = _hold(workplace)
+            self._fill(os.path.join(workplace, "tree"), tree, listing, aside)
+            _write_index(workplace, layer, listing, aside)
+            self._enter(workplace, layer.digest)
+            return True
+        except (OSError, ClientError):
+            # A full or read-only store; the environment does not need it.
+            self.writable = False
+            shutil.rmtree(workplace, ignore_errors=True)
+            return False
+        finally:
+            if lock >= 0:
+                os.close(lock)
+
+    def _fill(self, root: str, tree: Tree, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> None:
+        kept = open_tree(root)
+        try:
+            for folder, files in listing.items():
+                kept.folder(folder)
+                prefix = folder + b"/" if folder else b""
+                for name, _ in files:
+                    self._share(tree, folder, name, kept, prefix + name, storing=True)
+            for path, lies in aside:
+                folder, _, name = lies.rpartition(b"/")
+                self._share(tree, folder, name, kept, path, storing=True)
+        finally:
+            kept.close()
+
+    def _enter(self, workplace: str, digest: str) -> None:
+        try:
+            os.rename(workplace, self._at(digest))
+        except OSError:
+            if not self.has(digest):
+                raise
+            shutil.rmtree(workplace, ignore_errors=True)  # another process was first
+
+    def place(
+        self, layer: Layer, tree: Tree, listing: Listing, conflicts: List[Tuple[bytes, bytes]], aside: bytes
+    ) -> None:
+        """Put a layer into `tree`; files whose place is taken go to names that begin with `aside`.
+
+        Raises `Damaged`.
+        """
+        at = self._at(layer.digest)
+        lock = -1
+        source: Optional[Tree] = None
+        try:
+            lock = _hold(at, exclusive=False)
+            sealed, contents = _read_index(at, layer)
+            source = open_tree(os.path.join(at, "tree"))
+            _mark_used(at)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if lock >= 0:
+                os.close(lock)
+            raise Damaged(layer.digest) from error
+        try:
+            for folder, files in contents.items():
+                tree.folder(folder)
+                placed = listing.setdefault(folder, [])
+                prefix = folder + b"/" if folder else b""
+                for name, size in files:
+                    if not _as_sealed(source, folder, name, size, sealed):
+                        raise Damaged(layer.digest)
+                    try:
+                        self._share(source, folder, name, tree, prefix + name)
+                        placed.append((name, size))
+                    except FileExistsError:
+                        other = b"%s%d" % (aside, len(conflicts))
+                        self._share(source, folder, name, tree, other)
+                        conflicts.append((prefix + name, other))
+        finally:
+            source.close()
+            os.close(lock)
+
+    def _share(
+        self, source: Tree, folder: bytes, name: bytes, tree: Tree, to: bytes, storing: bool = False
+    ) -> None:
+        """Link one file, or copy it where links are not possible or not wanted."""
+        if self._links and (self._stores_links or not storing):
+            try:
+                tree.link_from(source, folder, name, to)
+                return
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                if error.errno != errno.EMLINK:
+                    self._links = False
+        _copy(source, folder + b"/" + name if folder else name, tree, to)
+
+    def distrust(self, digest: str) -> None:
+        """Drop a layer that is damaged; where it cannot be removed, do not use it again."""
+        if not (self.writable and self._remove(self._at(digest))):
+            self._distrusted.add(digest)
+
+    def tidy(self, now: Optional[float] = None) -> int:
+        """Keep within the limit, the longest unused going first, and clear what dead runs left.
+
+        Gives the bytes on disk that the store holds afterwards.
+        """
+        if not self.writable:
+            return 0
+        self._clear_abandoned(time.time() if now is None else now)
+        entries = sorted(self._entries(), key=lambda entry: entry.used)
+        total = sum(entry.size for entry in entries)
+        for entry in entries:
+            if total <= self.limit:
+                break
+            if self._remove(entry.path):
+                total -= entry.size
+        return total
+
+    def _entries(self) -> List[Entry]:
+        entries = []
+        for item in os.scandir(os.path.join(self.root, "layers")):
+            try:
+                with open(os.path.join(item.path, "index.json"), "rb") as file:
+                    size = json.loads(file.readline())["bytes"]
+                entries.append(Entry(item.path, item.stat().st_mtime, int(size)))
+            except (OSError, ValueError, KeyError, TypeError):
+                entries.append(Entry(item.path, 0.0, 0))
+        return entries
+
+    def _remove(self, path: str) -> bool:
+        """Remove a layer unless someone is using it."""
+        lock = -1
+        try:
+            lock = _hold(path, wait=False)
+            trash = os.path.join(self.root, "tmp", f"{os.path.basename(path)}-{os.urandom(6).hex()}")
+            os.rename(path, trash)
+        except OSError:
+            return False
+        finally:
+            if lock >= 0:
+                os.close(lock)
+        shutil.rmtree(trash, ignore_errors=True)
+        return True
+
+    def _clear_abandoned(self, now: float) -> None:
+        for item in os.scandir(os.path.join(self.root, "tmp")):
+            lock = -1
+            try:
+                patience = _ABANDONED if HAS_FOLDER_DESCRIPTORS else 86400.0
+                if now - item.stat().st_mtime < patience:
+                    continue
+                lock = _hold(item.path, wait=False)
+                shutil.rmtree(item.path, ignore_errors=True)
+            except OSError:
+                continue  # in use, or gone
+            finally:
+                if lock >= 0:
+                    os.close(lock)
+
+    def _at(self, digest: str) -> str:
+        return os.path.join(self.root, "layers", digest[7:])
+
+
+def _hold(folder: str, exclusive: bool = True, wait: bool = True) -> int:
+    """Lock a folder; where folders cannot be locked, hold its index open, which keeps it from removal."""
+    if not HAS_FOLDER_DESCRIPTORS:
+        if exclusive:
+            return -1
+        return os.open(os.path.join(folder, "index.json"), os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    if not try_lock(descriptor, exclusive) and not wait:
+        os.close(descriptor)
+        raise BlockingIOError(errno.EWOULDBLOCK, "in use", folder)
+    return descriptor
+
+
+def _write_index(folder: str, layer: Layer, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> None:
+    contents: Dict[str, List[Any]] = {
+        _text(path): [[_text(n), s] for n, s in files] for path, files in listing.items()
+    }
+    for path, _ in aside:
+        parent, _, name = path.rpartition(b"/")
+        size = os.stat(os.path.join(folder, "tree", *_text(path).split("/"))).st_size
+        contents.setdefault(_text(parent), []).append([_text(name), size])
+    used = sum(-(-size // 4096) * 4096 for files in contents.values() for _, size in files)
+    header = {"venvery_layer": 1, "digest": layer.digest, "size": layer.size, "bytes": used}
+    with open(os.path.join(folder, "index.json"), "x", encoding="ascii") as file:
+        file.write(json.dumps(header) + "\n" + json.dumps(contents) + "\n")
+
+
+def _read_index(folder: str, layer: Layer) -> Tuple[int, Dict[bytes, List[Tuple[bytes, int]]]]:
+    """Give the time at which the layer was sealed (ns) and its contents."""
+    with open(os.path.join(folder, "index.json"), "rb") as file:
+        header = json.loads(file.readline())
+        contents = json.loads(file.readline())
+        sealed = os.fstat(file.fileno()).st_mtime_ns
+    if header["digest"] != layer.digest or header["size"] != layer.size:
+        raise ValueError("the index is that of another layer")
+    return sealed, {_raw(path): [(_name(n), s) for n, s in files] for path, files in contents.items()}
+
+
+def _as_sealed(source: Tree, folder: bytes, name: bytes, size: int, sealed: int) -> bool:
+    try:
+        if isinstance(source, FdTree):
+            found = os.stat(name, dir_fd=source.enter_existing(folder), follow_symlinks=False)
+        else:
+            found = os.lstat(source.path(folder + b"/" + name if folder else name))
+    except (OSError, ClientError):
+        return False
+    return found.st_size == size and found.st_mtime_ns <= sealed and stat.S_ISREG(found.st_mode)
+
+
+def _mark_used(folder: str) -> None:
+    try:
+        os.utime(folder)
+    except OSError:
+        pass  # a read-only store is not evicted from here either
+
+
+def _copy(source: Tree, path: bytes, tree: Tree, to: bytes) -> None:
+    reading = source.open(path)
+    try:
+        writing = tree.create(to, stat.S_IMODE(os.fstat(reading).st_mode) & 0o777)
+        try:
+            while True:
+                data = os.read(reading, 1 << 20)
+                if not data:
+                    return
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(writing, view) :]
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _name(text: str) -> bytes:
+    name = text.encode("utf-8", "surrogateescape")
+    if b"/" in name or name in (b"", b".", b".."):
+        raise ValueError(f"{text!r} is no file name")
+    return name

@@ -1,0 +1,211 @@
+"""Layers to files: what one worker does with one layer, verified by its digest while it passes.
+
+A worker is told what to do by messages (`lanes` carries them, to a thread or to another process).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from venvery.client.archive import Layer, decode_zstd_frames
+from venvery.client.errors import ArchiveError, ClientError, CutOff, LocalError
+from venvery.client.store import Store
+from venvery.client.tarball import Window, members
+from venvery.client.tree import Listing, Tree, open_tree, sentence_for
+
+__all__ = ["CONFLICTS", "CUT", "DATA", "END", "LINK", "STOP", "UNPACK", "Conflict", "Done", "Worker"]
+
+STOP, UNPACK, DATA, END, CUT, LINK = range(6)
+"""Messages to a worker: (what, index of the layer, bytes). UNPACK carries the encoding."""
+
+Message = Tuple[int, int, bytes]
+
+CONFLICTS = b".venvery/conflicts"
+"""Where a file goes whose place another layer has taken, until all layers are there."""
+
+Conflict = Tuple[bytes, bytes]
+"""(path, where its content lies instead)"""
+
+_MODES = (0o644, 0o755)
+
+
+class Done(NamedTuple):
+    """A layer that is in place."""
+
+    listing: Listing
+    conflicts: List[Conflict]
+    stored: bool
+    """Whether the layer store has it now."""
+    linked: bool
+
+
+class Worker:
+    """Puts layers into the staged folder, one after the other."""
+
+    def __init__(self, stage: str, layers: Sequence[Layer], store: Optional[Store]) -> None:
+        self._stage = stage
+        self._layers = layers
+        self._store = store
+
+    def run(self, receive: Callable[[], Message], report: Callable[[int, object], None]) -> None:
+        """Do what the messages say until STOP; report a `Done` or an error for each layer."""
+        while True:
+            what, index, payload = receive()
+            if what == STOP:
+                return
+            try:
+                if what == LINK:
+                    report(index, self.link(index))
+                elif what == UNPACK:
+                    report(index, self.unpack(index, payload == b"zstd", _data(receive)))
+            except ClientError as error:
+                report(index, error)
+            except OSError as error:
+                what_failed = f"{self._layers[index].name} cannot be written to {self._stage}"
+                report(index, sentence_for(error, what_failed))
+
+    def unpack(self, index: int, zstd: bool, pieces: Iterator[bytes]) -> Done:
+        """Unpack and verify one layer, then offer it to the store. Raises `ClientError`, `OSError`."""
+        layer = self._layers[index]
+        tree = open_tree(self._stage)
+        listing: Listing = {}
+        conflicts: List[Conflict] = []
+        try:
+            chunks = decode_zstd_frames(layer.frames, pieces) if zstd else pieces
+            write_layer(tree, verified(layer, chunks), listing, conflicts, index)
+            stored = self._store is not None and self._store.add(layer, tree, listing, conflicts)
+            return Done(listing, conflicts, stored, False)
+        except BaseException:
+            _take_back(tree, listing, conflicts)
+            raise
+        finally:
+            tree.close()
+
+    def link(self, index: int) -> Done:
+        """Put a layer of the store in place. Raises `store.Damaged`."""
+        assert self._store is not None
+        tree = open_tree(self._stage)
+        listing: Listing = {}
+        conflicts: List[Conflict] = []
+        try:
+            self._store.place(self._layers[index], tree, listing, conflicts, aside_prefix(index))
+            return Done(listing, conflicts, True, True)
+        except BaseException:
+            _take_back(tree, listing, conflicts)
+            raise
+        finally:
+            tree.close()
+
+
+def _data(receive: Callable[[], Message]) -> Iterator[bytes]:
+    while True:
+        what, _, payload = receive()
+        if what == END:
+            return
+        if what == CUT:
+            raise CutOff("the archive ended before its end")
+        yield payload
+
+
+def verified(layer: Layer, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass on the bytes of a layer; at their end they must have been the right ones."""
+    digest = hashlib.sha256()
+    left = layer.size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            break
+        digest.update(chunk)
+        yield chunk
+    if left or "sha256:" + digest.hexdigest() != layer.digest:
+        raise ArchiveError(f"{layer.name} is not what the manifest promised: its digest is another")
+
+
+def aside_prefix(index: int) -> bytes:
+    """Give the start of the names under which a layer's conflicting files lie."""
+    return b"%s/%d-" % (CONFLICTS, index)
+
+
+def write_layer(
+    tree: Tree, chunks: Iterator[bytes], listing: Listing, conflicts: List[Conflict], index: int
+) -> None:
+    """Write the members of one layer; `listing` and `conflicts` grow as files are made."""
+    window = Window(chunks)
+    folder: Optional[bytes] = None
+    files: List[Tuple[bytes, int]] = []
+    for kind, name, mode, size, _ in members(window):
+        if kind == b"5":
+            check_place(name)
+            tree.folder(name)
+            listing.setdefault(name, [])
+            continue
+        if kind != b"0" or mode not in _MODES:
+            raise ArchiveError(f"a layer has a member that is no plain file ({_shown(name)})")
+        parent, _, base = name.rpartition(b"/")
+        if parent != folder:
+            check_place(name)
+            folder = parent
+            files = listing.setdefault(parent, [])
+        try:
+            descriptor = tree.create(name, mode)
+            files.append((base, size))
+        except FileExistsError:
+            descriptor = _set_aside(tree, name, mode, listing, conflicts, index)
+        try:
+            at = window.at
+            if len(window.data) - at >= size:
+                # Nearly always: the whole content is in memory.
+                window.at = at + size
+                if size and os.write(descriptor, window.view[at : at + size]) != size:
+                    raise LocalError(f"the disk is full ({_shown(name)})")
+            else:
+                for piece in window.take(size):
+                    _write(descriptor, piece)
+        finally:
+            os.close(descriptor)
+        window.pad(size)
+
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+def check_place(name: bytes) -> None:
+    """Refuse what no layer may write: our own records and what makes the folder an environment."""
+    first = name.split(b"/", 1)[0].lower()
+    if first in (b".venvery", b"pyvenv.cfg"):
+        raise ArchiveError(f"a layer would write {_shown(name)}, which is not its to write")
+
+
+def _set_aside(tree: Tree, name: bytes, mode: int, listing: Listing, conflicts: List[Conflict], index: int) -> int:
+    """Open another place for a file whose own is taken; which of them wins is decided at the end."""
+    parent, _, base = name.rpartition(b"/")
+    if any(base == other for other, _ in listing.get(parent, ())) or any(name == c[0] for c in conflicts):
+        raise ArchiveError(f"a layer has {_shown(name)} twice")
+    aside = b"%s%d" % (aside_prefix(index), len(conflicts))
+    descriptor = tree.create(aside, mode)
+    conflicts.append((name, aside))
+    return descriptor
+
+
+def _take_back(tree: Tree, listing: Listing, conflicts: List[Conflict]) -> None:
+    """Remove the files of a layer that did not come whole."""
+    for parent, files in listing.items():
+        for base, _ in files:
+            _remove(tree, parent + b"/" + base if parent else base)
+    for _, aside in conflicts:
+        _remove(tree, aside)
+
+
+def _remove(tree: Tree, path: bytes) -> None:
+    try:
+        tree.unlink(path)
+    except OSError:
+        pass  # the staged folder is removed as a whole then
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode("utf-8", "replace"))[:120]

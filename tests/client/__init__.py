@@ -1,0 +1,1 @@
+"""Tests of the client: real archives, real HTTP servers, real processes."""
