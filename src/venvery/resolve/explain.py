@@ -1,28 +1,311 @@
-"""Words for "no": the derivation of a failure, told in sentences about the person's own requirements."""
+"""Words for "no": the derivation of a failure, told in sentences about the person's own requirements.
+
+The tree's nodes are `{"says": sentence, "because": [nodes]}`; leaves carry the `fact` of the input that they
+state. What is derived from a handful of facts is told by these facts alone; longer derivations get a
+conclusion in between, each told once.
+"""
 
 from __future__ import annotations
 
-from venvery.errors import Unsatisfiable
-from venvery.resolve.engine import Derived
-from venvery.resolve.solver import NoAnswer
+from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["unsatisfiable"]
+from venvery.errors import Unsatisfiable
+from venvery.model.requirements import Requirement
+from venvery.resolve.dependencies import from_requirement
+from venvery.resolve.engine import Derived
+from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
+from venvery.resolve.solver import NoAnswer, Package, TargetSolver
+from venvery.resolve.wording import joined, reasons_out, versions_of, versions_text
+
+__all__ = ["story", "unsatisfiable"]
+
+Node = dict[str, Any]
+_HANDFUL = 6
+_MOST_NOTES = 3
 
 
 def unsatisfiable(failure: NoAnswer, *, several: bool = False) -> Unsatisfiable:
-    """Make the error that tells why there is no answer."""
-    engine = failure.solver.engine
-    facts = []
-    seen = set()
-    stack = [failure.clause]
+    """Make the error that tells why there is no answer; `several` names the target in the first sentence."""
+    return _Explanation(failure.solver, failure.clause).error(several)
+
+
+def story(explanation: Node) -> str:
+    """Write an explanation as indented lines, one sentence each."""
+    lines: list[str] = []
+    stack = [(explanation, 0)]
     while stack:
-        c = stack.pop()
-        if c in seen or c < 0:
-            continue
-        seen.add(c)
-        cause = engine.causes[c]
-        if isinstance(cause, Derived):
-            stack += [cause.second, cause.first]
+        node, depth = stack.pop()
+        lines.append("  " * depth + ("- " if depth else "") + node["says"])
+        stack += [(child, depth + 1) for child in reversed(node.get("because", []))]
+    return "\n".join(lines)
+
+
+class _Explanation:
+    def __init__(self, solver: TargetSolver, clause: int) -> None:
+        self._solver = solver
+        self._engine = solver.engine
+        self._root = clause
+        self._leaves: dict[int, frozenset[int]] = {}
+        self._told: set[int] = set()
+        self._hints: list[str] = []
+        self._unknown: dict[str, None] = {}
+
+    # ------------------------------------------------------------------ the error
+
+    def error(self, several: bool) -> Unsatisfiable:
+        self._count_leaves()
+        because = self._because(self._root)
+        facts = [self._cause(leaf) for leaf in sorted(self._leaves[self._root])]
+        headline = self._headline(facts)
+        if several:
+            headline = f"{self._solver.target}: {headline}"
+        tree: Node = {"says": headline, "because": because}
+        if self._unknown:
+            tree["unknown_projects"] = list(self._unknown)
+        return Unsatisfiable(headline, explanation=tree, hint="; ".join(dict.fromkeys(self._hints)) or None)
+
+    def _headline(self, facts: Iterable[Fact]) -> str:
+        facts = list(facts)
+        asked = list(
+            dict.fromkeys(_own(fact.requirement) for fact in facts if isinstance(fact, Requested | Bounded))
+        )
+        if self._unknown:
+            names = list(self._unknown)
+            return f"no source has a project named {joined(names, 'or')}"
+        if len(asked) == 1:
+            return f"{asked[0]} cannot be satisfied"
+        if len(asked) <= _HANDFUL:
+            return f"{joined(asked)} cannot be satisfied together"
+        return f"{len(asked)} of the requirements cannot be satisfied together, {asked[0]} among them"
+
+    # ------------------------------------------------------------------ the tree
+
+    def _cause(self, clause: int) -> Any:
+        return self._engine.causes[clause]
+
+    def _count_leaves(self) -> None:
+        """Find the facts under each derived clause, children first; derivations may be deep."""
+        stack = [self._root]
+        while stack:
+            clause = stack[-1]
+            if clause in self._leaves:
+                stack.pop()
+                continue
+            cause = self._cause(clause)
+            if not isinstance(cause, Derived):
+                self._leaves[clause] = frozenset([clause])
+                continue
+            missing = [part for part in (cause.first, cause.second) if part not in self._leaves]
+            if missing:
+                stack += missing
+            else:
+                self._leaves[clause] = self._leaves[cause.first] | self._leaves[cause.second]
+
+    def _because(self, clause: int) -> list[Node]:
+        """Tell what a clause rests on."""
+        told = self._facts(self._leaves[clause])
+        cause = self._cause(clause)
+        if len(told) <= _HANDFUL or not isinstance(cause, Derived):
+            return told
+        # A long chain: walk down while one side is a single fact, and tell conclusions where it branches.
+        parts: list[int] = []
+        leaves: set[int] = set()
+        walk = clause
+        while True:
+            step = self._cause(walk)
+            if not isinstance(step, Derived):
+                leaves.add(walk)
+                break
+            first, second = step.first, step.second
+            if len(self._leaves[second]) > len(self._leaves[first]):
+                first, second = second, first
+            if len(self._leaves[second]) > 1:
+                parts += [first, second]
+                break
+            leaves |= self._leaves[second]
+            walk = first
+        nodes = self._facts(leaves)
+        for part in parts:
+            if part in self._told:
+                nodes.append({"says": f"{self._sentence(part)} (as told above)"})
+            else:
+                self._told.add(part)
+                nodes.append({"says": self._sentence(part), "because": self._because(part)})
+        return nodes
+
+    def _facts(self, leaves: Iterable[int]) -> list[Node]:
+        """Tell facts, the person's own requirements first; equal dependencies of many versions as one."""
+        own: list[Node] = []
+        out: list[Node] = []
+        merged: dict[tuple[Any, ...], tuple[int, Requires]] = {}
+        for leaf in sorted(leaves):
+            fact: Fact = self._cause(leaf)
+            if isinstance(fact, Requires):
+                key = (fact.package, fact.extra, fact.dependency.shown)
+                merged[key] = merged.get(key, (0, fact))[0] | fact.versions, fact
+            elif isinstance(fact, Requested | Bounded):
+                node = self._own(fact)
+                if node not in own:
+                    own.append(node)
+            else:
+                out.append(self._out(fact))
+        chain = [self._requires(fact, versions) for versions, fact in merged.values()]
+        return own + chain + out
+
+    def _own(self, fact: Requested | Bounded) -> Node:
+        requirement = fact.requirement
+        if isinstance(fact, Requested):
+            says = f"you ask for {_own(requirement)}"
+            specifier = fact.dependency.specifier
+            if fact.dependency.text != from_requirement(requirement).text:
+                says += f", which is overridden by {fact.dependency.text}"
+            kind, project = "requested", fact.dependency.project
         else:
-            facts.append(str(cause))
-    return Unsatisfiable("the requirements cannot all be satisfied", explanation={"says": "no", "because": facts})
+            says = f"you allow only {_own(requirement)} as a constraint"
+            specifier = from_requirement(requirement).specifier
+            kind, project = "constraint", requirement.project
+        node: Node = {"says": says, "fact": {"kind": kind, "requirement": requirement.text}}
+        if requirement.origin:
+            node["fact"]["origin"] = requirement.origin
+        return self._with_notes(node, project, specifier)
+
+    def _requires(self, fact: Requires, versions: int) -> Node:
+        package = self._package(fact.package)
+        who = versions_text(package, versions, self._engine.domain[fact.package], self._declared(package))
+        if fact.extra is not None:
+            who = f"the extra {fact.extra} of {who}"
+        node: Node = {
+            "says": f"{who} depends on {fact.dependency.shown}",
+            "fact": {
+                "kind": "requires",
+                "project": str(package.project),
+                "versions": versions_of(package.universe, versions),
+                "requirement": fact.dependency.text,
+            },
+        }
+        if fact.extra is not None:
+            node["fact"]["extra"] = str(fact.extra)
+        return self._with_notes(node, fact.dependency.project, fact.dependency.specifier)
+
+    def _out(self, fact: Out | Guarded) -> Node:
+        package = self._package(fact.package)
+        who = versions_text(package, fact.versions, self._engine.domain[fact.package], self._declared(package))
+        versions = versions_of(package.universe, fact.versions)
+        if isinstance(fact, Out):
+            says, kind = f"{who} cannot be used: {fact.why.reason}", f"unusable-{fact.why.kind}"
+        elif fact.kind == "yanked":
+            says, kind = f"{who} is yanked, and nothing in the answer pins it with ==", "yanked"
+            self._hints.append(f"pin {package.project} with == to take a yanked release")
+        else:
+            says, kind = f"{who} needs leave for pre-releases, which nothing gives", "prerelease"
+            self._hints.append(f"allow pre-releases of {package.project}")
+        return {"says": says, "fact": {"kind": kind, "project": str(package.project), "versions": versions}}
+
+    def _with_notes(self, node: Node, project: str, specifier: str) -> Node:
+        """Add what is special about the versions that a requirement matches."""
+        number = self._solver.number_of(project)
+        if number is None:
+            return node
+        package = self._package(number)
+        if not package.universe.listing.known:
+            self._unknown[project] = None
+            node["because"] = [
+                {
+                    "says": f"no source has a project named {project}",
+                    "fact": {"kind": "unknown", "project": project},
+                }
+            ]
+            return node
+        matching = package.universe.mask(specifier)
+        missing = matching & ~self._engine.domain[number]
+        notes = []
+        if not matching:
+            notes.append(self._nothing_matches(package, specifier))
+        for kind, versions, words in reasons_out(package, missing, yanked_out=True) if missing else ():
+            who = versions_text(package, versions, package.universe.full)
+            plural = "is" if versions.bit_count() == 1 or who.startswith("every") else "are"
+            notes.append(
+                {
+                    "says": f"{who} {plural} {words}",
+                    "fact": {
+                        "kind": f"out-{kind}",
+                        "project": project,
+                        "versions": versions_of(package.universe, versions),
+                    },
+                }
+            )
+            if not matching & self._engine.domain[number]:
+                self._hint(kind, package)
+        if notes:
+            node["because"] = notes[:_MOST_NOTES]
+        return node
+
+    def _nothing_matches(self, package: Package, specifier: str) -> Node:
+        versions = versions_of(package.universe, package.universe.full)
+        if not versions:
+            there = f"{package.project} has no files that could be installed"
+        elif len(versions) <= _HANDFUL:
+            there = f"there is no {package.project}{specifier}, only {joined(versions)}"
+        else:
+            there = (
+                f"there is no {package.project}{specifier}, only {len(versions)} versions "
+                f"from {versions[0]} to {versions[-1]}"
+            )
+        return {
+            "says": there,
+            "fact": {"kind": "no-such-version", "project": str(package.project), "specifier": specifier},
+        }
+
+    def _hint(self, kind: str, package: Package) -> None:
+        hint = {
+            "python": "choose another Python",
+            "tag": "choose another target",
+            "sdist": f"allow source distributions of {package.project}",
+            "wheel": f"allow wheels of {package.project}",
+            "prerelease": f"allow pre-releases of {package.project}",
+            "yanked": f"ask for the yanked release of {package.project} with ==",
+            "newer": "choose a later exclude-newer",
+        }.get(kind)
+        if hint:
+            self._hints.append(hint)
+
+    # ------------------------------------------------------------------ conclusions
+
+    def _package(self, number: int) -> Package:
+        package = self._solver.packages[number]
+        assert isinstance(package, Package)
+        return package
+
+    def _declared(self, package: Package) -> list[str]:
+        return [wish.dependency.specifier for wish in package.wishes]
+
+    def _name(self, number: int, mask: int) -> str:
+        """Name what a term allows of a package or an extra."""
+        owner = self._solver.owner_of(number)
+        if owner is not None:
+            return f"{self._package(owner).project}[{self._solver.packages[number]}]"
+        package = self._package(number)
+        domain = self._engine.domain[number]
+        text = versions_text(package, mask, domain, self._declared(package))
+        return str(package.project) if text.startswith("every version of ") else text
+
+    def _sentence(self, clause: int) -> str:
+        """Say what a derived clause means."""
+        have, need = [], []
+        for number, mask, rest in self._engine.terms[clause]:
+            if mask & 1:
+                need.append(self._name(number, rest))
+            else:
+                have.append(self._name(number, mask))
+        if not need:
+            if not have:
+                return "the requirements contradict one another"
+            return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
+        wanted = joined(need, "or")
+        return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
+
+
+def _own(requirement: Requirement) -> str:
+    """Quote a requirement of the person, with the place where it is written."""
+    return f"{requirement.text} ({requirement.origin})" if requirement.origin else requirement.text

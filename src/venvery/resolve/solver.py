@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from venvery.errors import LimitExceeded
 from venvery.model.files import DistFile
-from venvery.model.names import NormalizedName
+from venvery.model.names import NormalizedName, normalize
 from venvery.model.requests import ResolveRequest
 from venvery.model.requirements import Requirement
 from venvery.model.targets import Target
@@ -358,6 +358,14 @@ class TargetSolver:
         package = self.packages[number]
         assert isinstance(package, Package)
         return package
+
+    def number_of(self, project: str) -> int | None:
+        """Give a project's number, if it took part."""
+        return self._numbers.get(normalize(project))
+
+    def owner_of(self, number: int) -> int | None:
+        """Give the package that an extra belongs to; None for a package."""
+        return self._owners.get(number)
 
     def _number(self, project: NormalizedName) -> int:
         number = self._numbers.get(project)

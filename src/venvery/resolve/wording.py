@@ -1,0 +1,93 @@
+"""Words for sets of versions and for why versions are out; never a rank, never a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from venvery.resolve.solver import Package
+from venvery.resolve.universe import Universe
+from venvery.resolve.views import View
+
+__all__ = ["joined", "reasons_out", "versions_of", "versions_text"]
+
+_FEW = 3
+
+
+def joined(parts: Sequence[str], last: str = "and") -> str:
+    """Join words as a person would: `a, b and c`."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def versions_of(universe: Universe, mask: int) -> list[str]:
+    """Give the versions of a mask, lowest first."""
+    return [str(version) for i, version in enumerate(universe.versions) if mask >> (i + 1) & 1]
+
+
+def versions_text(package: Package, mask: int, domain: int, declared: Iterable[str] = ()) -> str:
+    """Name a set of a package's versions: by a declared specifier where one says just that."""
+    name, mask, usable = str(package.project), mask & ~1, domain & ~1
+    if mask.bit_count() == 1:
+        return f"{name} {versions_of(package.universe, mask)[0]}"
+    if mask == usable:
+        return name if not mask else f"every version of {name}"
+    for specifier in sorted(set(declared), key=lambda text: (len(text), text)):
+        if specifier and package.universe.mask(specifier) & usable == mask:
+            return f"{name}{specifier}"
+    versions = versions_of(package.universe, mask)
+    if len(versions) <= _FEW:
+        return f"{name} {joined(versions)}"
+    if _contiguous(mask, usable):
+        return f"{name} {versions[0]} to {versions[-1]}"
+    return f"{len(versions)} versions of {name} ({versions[0]} … {versions[-1]})"
+
+
+def _contiguous(mask: int, usable: int) -> bool:
+    """Tell whether no usable version lies between those of the mask and is not one of them."""
+    low = mask & -mask
+    span = (1 << mask.bit_length()) - low
+    return usable & span == mask & usable
+
+
+def reasons_out(package: Package, mask: int, *, yanked_out: bool) -> Iterator[tuple[str, int, str]]:
+    """Say why versions of a mask are not usable: kind, the versions it is about, and the words for them."""
+    groups: dict[tuple[str, str], int] = {}
+    for i in range(len(package.universe.versions)):
+        if mask >> (i + 1) & 1:
+            reason = _why_version(package.view, i, yanked_out)
+            groups[reason] = groups.get(reason, 0) | 2 << i
+    for (kind, words), versions in sorted(groups.items(), key=lambda item: -item[1]):
+        yield kind, versions, words
+
+
+def _why_version(view: View, version: int, yanked_out: bool) -> tuple[str, str]:
+    files = view.universe.by_version[version]
+    why = {file.filename: view.why_not_file(file) for file in files}
+    kinds = set(why.values())
+    if None in kinds:
+        if yanked_out and not view.plain & (2 << version):
+            return "yanked", _yanked(view, version)
+        if view.universe.versions[version].is_prerelease:
+            return "prerelease", "a pre-release, and pre-releases are not allowed"
+        return "blocked", "blocked here"
+    target = view.facts.target
+    if "newer" in kinds:
+        return "newer", f"not there before {view.rules.exclude_newer:%Y-%m-%d %H:%M %Z}".rstrip()
+    if "hash" in kinds:
+        return "hash", "without a file that has one of the demanded hashes"
+    if kinds == {"python"} or ("python" in kinds and "tag" not in kinds):
+        needs = sorted({file.requires_python or "" for file in files if why[file.filename] == "python"})
+        return "python", f"for Python {joined(needs, 'or')}, and this is Python {target.python}"
+    if "sdist" in kinds and "tag" in kinds:
+        return "sdist", f"without a wheel for {target}, and source distributions are not allowed for it"
+    if "sdist" in kinds:
+        return "sdist", "there as a source distribution only, which is not allowed for it"
+    if "wheel" in kinds:
+        return "wheel", "there as wheels only, which are not allowed for it"
+    return "tag", f"without a wheel for {target}"
+
+
+def _yanked(view: View, version: int) -> str:
+    reason = next((file.yanked for file in view.universe.by_version[version] if file.yanked), "")
+    return f"yanked ({reason})" if reason else "yanked"
