@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -39,15 +40,19 @@ class Catalog:
         union: Union = "merge",
         freshness: float = 600.0,
         network: NetworkSettings | None = None,
-        clock: Callable[[], float] = time.time,
         reporter: Reporter | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._specs = tuple(sources)
         self._database = database
         self._keeper = Keeper(database)
         reporter = reporter or Reporter()
         self._network = Network(
-            network or NetworkSettings(), locations=[spec.location for spec in self._specs], reporter=reporter
+            network or NetworkSettings(),
+            locations=[spec.location for spec in self._specs],
+            reporter=reporter,
+            sleep=sleep,
         )
         hosts = Hosts(database.sources.abilities(newer_than=since(clock())), self._keeper.ability)
         self._fetcher = Fetcher(self._network, database, blobs, reporter)

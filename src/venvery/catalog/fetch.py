@@ -113,7 +113,7 @@ class Fetcher:
                     await asyncio.to_thread(incoming.write, piece)
                     self._reporter.fetch_advanced(file, len(piece))
                 if length.isdigit() and incoming.size != int(length):
-                    raise Broken(f"{incoming.size} of {length} bytes came")
+                    raise Broken(f"{incoming.size} of {length} bytes came", cut=True)
                 check.end()
                 return await asyncio.to_thread(incoming.commit)
 

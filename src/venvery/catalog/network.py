@@ -33,8 +33,6 @@ CONCURRENCY = 50
 LONGEST_WAIT = 60.0
 """Seconds; a `Retry-After` beyond this is not waited for."""
 PAGE_LIMIT = 256 * 1024 * 1024
-PAGE_DEADLINE = 300.0
-"""Seconds for one whole answer that is read into memory, however steadily it drips."""
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -57,8 +55,12 @@ T = TypeVar("T")
 class Broken(Exception):
     """A passing failure: worth another attempt."""
 
-    def __init__(self, reason: str, *, wait: float | None = None, attempts: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, wait: float | None = None, attempts: int | None = None, cut: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.cut = cut
+        """True when an answer came, but its end did not."""
         self.wait = wait
         """Seconds that the server asked us to wait."""
         self.attempts = attempts
@@ -81,6 +83,8 @@ class Network:
         self._reporter = reporter or Reporter()
         self._sleep = sleep
         self._jitter = jitter
+        self._deadline = 4 * settings.read_timeout
+        """Seconds for a whole answer that is read into memory, however steadily it drips."""
         self._limit = asyncio.Semaphore(CONCURRENCY)
         self._credentials = dict(_credentials(locations))
         self._client: httpx2.AsyncClient | None = None
@@ -101,7 +105,7 @@ class Network:
         """Get a whole answer, whatever its status but those that pass. Raises `SourceFailed`."""
 
         async def once() -> Reply:
-            async with asyncio.timeout(PAGE_DEADLINE), self.open(url, headers, method=method) as response:
+            async with asyncio.timeout(self._deadline), self.open(url, headers, method=method) as response:
                 body = await _read(response, limit)
                 return Reply(
                     response.status_code,
@@ -138,14 +142,15 @@ class Network:
             try:
                 return await once()
             except TimeoutError:
-                broken = Broken(f"no whole answer within {PAGE_DEADLINE:.0f} s", attempts=1)
+                broken = Broken(f"no whole answer within {self._deadline:g} s", attempts=1)
             except Broken as error:
                 broken = error
             attempt += 1
             most = self._settings.retries + 1 if broken.attempts is None else broken.attempts
             wait = self._wait(attempt, broken)
             if attempt >= min(most, self._settings.retries + 1) or wait > LONGEST_WAIT:
-                raise SourceUnreachable(f"{redact(url)}: {broken}", url=redact(url)) from broken.__cause__
+                kind = SourceGarbage if broken.cut else SourceUnreachable
+                raise kind(f"{redact(url)}: {broken}", url=redact(url)) from broken.__cause__
             self._reporter.retrying(redact(url), str(broken), wait)
             await self._sleep(wait)
 
@@ -263,7 +268,9 @@ def _plain_failures(url: str) -> Iterator[None]:
     except httpx2.TimeoutException as error:
         raise Broken(f"no answer in time ({type(error).__name__})", attempts=2) from error
     except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.CloseError) as error:
-        raise Broken(f"the connection broke ({_said(error)})") from error
+        cut = "incomplete" in str(error) or "complete message body" in str(error)
+        reason = "the answer is cut off" if cut else f"the connection broke ({_said(error)})"
+        raise Broken(reason, cut=cut) from error
     except httpx2.DecodingError as error:
         raise SourceGarbage(f"{redact(url)}: its answer cannot be decompressed", url=redact(url)) from error
     except httpx2.TooManyRedirects as error:

@@ -115,6 +115,7 @@ _DISTRIBUTION = re.compile(
     r"\.(whl|tar\.gz|zip|tgz|tar\.bz2|tar\.xz|egg|exe|msi|rpm|deb|dmg|asc|metadata)$", re.IGNORECASE
 )
 _HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|title|meta|h1|ul|a\s|pre)", re.I | re.S)
+_UNSEEN = re.compile(r"<!--.*?-->|<(title|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _NOT_A_LISTING = re.compile(r"<(form|script|iframe|input|frameset|meta\s+http-equiv=.?refresh)", re.I)
 _LISTING = re.compile(r"<(title|h1)[^>]*>\s*(simple index|links for|index of|directory listing)", re.I)
 
@@ -127,7 +128,8 @@ def _check_empty(text: str, page: _Page) -> None:
         raise SourceGarbage("the page is not HTML")
     if "pypi:repository-version" in page.meta or _LISTING.search(text):
         return
-    if page.anchors or _NOT_A_LISTING.search(text):
+    shown = re.sub(r"<[^>]*>", " ", _UNSEEN.sub(" ", text))
+    if page.anchors or _NOT_A_LISTING.search(text) or shown.strip():
         raise SourceGarbage("the page is HTML, but not a list of distribution files")
 
 
