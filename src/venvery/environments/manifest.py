@@ -169,15 +169,22 @@ def make_manifest(
     chosen = lock.targets[target]
     ordered = sorted(wheels, key=lambda info: (-info.size, info.digest))
     compiled = {info.of: info for info in bytecode if info.files}
+    behind = [compiled[info.digest] for info in ordered if info.digest in compiled]
     return Manifest(
         key=environment_key(chosen, wheels),
         target=_target(chosen),
         pins=tuple(_pin(info, sources[project]) for project, info in sorted(infos.items())),
-        layers=tuple(
-            _layer(info)
-            for info in [*ordered, *(compiled[info.digest] for info in ordered if info.digest in compiled)]
-        ),
+        layers=tuple(_layer(info) for info in [*ordered, *_each_once(behind)]),
     )
+
+
+def _each_once(infos: Sequence[LayerInfo]) -> list[LayerInfo]:
+    """Leave out all but the last of equal layers: two parts of a namespace may have equal bytecode."""
+    last: dict[str, LayerInfo] = {}
+    for info in infos:
+        last.pop(info.digest, None)
+        last[info.digest] = info
+    return list(last.values())
 
 
 def _target(target: Target) -> ManifestTarget:
