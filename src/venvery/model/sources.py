@@ -7,16 +7,18 @@ HTML page of links (pip's `--find-links URL`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["NetworkSettings", "SourceKind", "SourceSpec", "Union", "redact", "without_credentials"]
+__all__ = ["NetworkSettings", "SourceKind", "SourceSpec", "Union", "is_allowed", "redact", "without_credentials"]
 
 SourceKind = Literal["index", "tree", "flat", "links"]
 Union = Literal["merge", "priority"]
 """`merge`: all have equal rights, as pip has it. `priority`: the first that knows a project owns it."""
 
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
+_CLIMBS = re.compile(r"/\.\.?(?:/|\Z)|%2e|%2f|%5c|\\|\s", re.IGNORECASE)
 _SECRET = re.compile(
     r"(?P<key>[?&][^=&\s#]*(?:token|secret|password|signature|credential|auth|api[-_]?key|sig)[^=&\s#]*=)"
     r"[^&\s#]*",
@@ -32,6 +34,18 @@ def redact(text: str) -> str:
 def without_credentials(url: str) -> str:
     """Take user name and password out of a URL, so that it may be written into a lock."""
     return _USERINFO.sub(r"\g<scheme>", url, count=1)
+
+
+def is_allowed(url: str, prefixes: Iterable[str]) -> bool:
+    """Tell whether a direct reference lies under one of the allowed URL prefixes.
+
+    A URL with credentials, or whose path climbs or hides what it is (`..`, `%2e`, `%2f`, a backslash), lies
+    nowhere.
+    """
+    path = url.split("?", 1)[0].split("#", 1)[0]
+    if not url.isprintable() or _USERINFO.match(url) or _CLIMBS.search(path):
+        return False
+    return any(url.startswith(prefix) for prefix in prefixes)
 
 
 @dataclass(frozen=True, slots=True)

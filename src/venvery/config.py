@@ -1,0 +1,359 @@
+"""The configuration: where the data lies, which sources there are, and how much is allowed.
+
+What is said more closely wins: an option of the command, then the configuration file, then
+`VENVERY_INDEX_URL`, then pip's own settings, then the public index. Files are read; nothing is changed.
+
+    data = "/srv/venvery"                     # folders are relative to the configuration file
+    host = "127.0.0.1"
+    port = 8000
+    freshness-seconds = 600
+    union = "priority"                        # or "merge": all sources have equal rights
+    allowed-urls = ["https://files.example/wheels/"]
+
+    [[sources]]                               # in the order of their priority
+    name = "internal"
+    url = "https://packages.example/simple"   # or path = "wheels"
+    kind = "index"                            # index, tree, flat, links; told from url and path when absent
+
+    [network]
+    connect-timeout-seconds = 10
+
+    [limits]
+    requirements = 10000
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+from venvery.catalog.pip_settings import (
+    Machine,
+    PipSettings,
+    SourceWords,
+    check_http,
+    path_of,
+    read_pip_settings,
+    sources_of,
+)
+from venvery.errors import BadConfiguration
+from venvery.model.sources import NetworkSettings, SourceKind, SourceSpec, Union
+
+__all__ = [
+    "DEFAULT_PORT",
+    "CommandOptions",
+    "Configuration",
+    "Limits",
+    "Machine",
+    "SourceWords",
+    "default_data",
+    "load_configuration",
+]
+
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for."""
+
+    body_bytes: int = 8 * 1024 * 1024
+    requirements: int = 10_000
+    targets: int = 32
+    solver_decisions: int = 200_000
+    solver_seconds: float = 60.0
+    file_bytes: int = 16 * 1024**3
+    """Of one distribution file that is fetched."""
+    unpacked_bytes: int = 64 * 1024**3
+    """Of one wheel when unpacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that is configured, checked."""
+
+    data: Path
+    """The data folder, absolute; it need not exist yet."""
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """0: one that is free."""
+    freshness_seconds: float = 600.0
+    """How long a listing may be used before its source is asked again."""
+    sources: tuple[SourceSpec, ...] = ()
+    union: Union = "merge"
+    allowed_urls: tuple[str, ...] = ()
+    """Prefixes that direct references (`name @ URL`) may have; `venvery.model.sources.is_allowed` decides."""
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    limits: Limits = field(default_factory=Limits)
+    warnings: tuple[str, ...] = ()
+    """What a person should be told about the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOptions:
+    """What was said on the command line; None and empty: nothing."""
+
+    data: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    words: SourceWords = field(default_factory=SourceWords)
+
+
+def load_configuration(
+    machine: Machine, *, file: Path | None = None, options: CommandOptions | None = None
+) -> Configuration:
+    """Put the configuration together. Raises `BadConfiguration`, which names the file and the key."""
+    options = options or CommandOptions()
+    read = _Table.of(machine.folder / file).configuration(machine) if file is not None else _FromFile()
+    pip = read_pip_settings(machine)
+    sources, warnings = _sources(machine, read, pip, options.words)
+    data = options.data or read.data
+    union: Union = "priority" if read.sources else "merge"
+    return Configuration(
+        data=machine.folder / data if data is not None else default_data(machine),
+        host=options.host or read.host or "127.0.0.1",
+        port=next((port for port in (options.port, read.port) if port is not None), DEFAULT_PORT),
+        freshness_seconds=read.freshness_seconds,
+        sources=sources,
+        union=read.union or union,
+        allowed_urls=read.allowed_urls,
+        network=replace(_network_of(pip, machine), **read.network),
+        limits=read.limits,
+        warnings=warnings,
+    )
+
+
+def default_data(machine: Machine) -> Path:
+    """Give `VENVERY_DATA`, else the platform's folder for the data of programs."""
+    environ = machine.environ
+    if environ.get("VENVERY_DATA"):
+        return machine.folder / environ["VENVERY_DATA"]
+    if machine.platform == "win32":
+        local = environ.get("LOCALAPPDATA")
+        return (Path(local) if local else machine.home / "AppData/Local") / "venvery"
+    if machine.platform == "darwin":
+        return machine.home / "Library/Application Support/venvery"
+    shared = environ.get("XDG_DATA_HOME", "")
+    absolute = Path(shared) if shared.startswith("/") else machine.home / ".local/share"
+    return absolute / "venvery"
+
+
+def _sources(
+    machine: Machine, read: _FromFile, pip: PipSettings, words: SourceWords
+) -> tuple[tuple[SourceSpec, ...], tuple[str, ...]]:
+    """Choose the sources. To a file's list, options add in front; an index there replaces the file's."""
+    if not read.sources:
+        own = machine.environ.get("VENVERY_INDEX_URL", "").strip()
+        base = SourceWords(index_url=own) if own else pip.words
+        return sources_of(base.then(words), machine)
+    kept = read.sources
+    if words.index_url or words.no_index:
+        kept = tuple(source for source in kept if source.kind in ("flat", "links"))
+    if not words:
+        return kept, ()
+    first, *others = words.extra_index_urls or (None,)
+    asked = words if words.index_url else replace(words, index_url=first, extra_index_urls=tuple(others))
+    added, warnings = sources_of(asked if asked.index_url else replace(asked, no_index=True), machine)
+    places = {source.location for source in added}
+    kept = tuple(source for source in kept if source.location not in places)
+    return added + kept, warnings
+
+
+def _network_of(pip: PipSettings, machine: Machine) -> NetworkSettings:
+    """Take over what pip knows of the way to the indexes: certificates, proxy, patience."""
+    said: dict[str, Any] = {
+        "ca_file": _absolute(pip.cert, machine),
+        "client_certificate": _absolute(pip.client_cert, machine),
+        "proxy": pip.proxy,
+        "read_timeout": pip.timeout or None,
+        "connect_timeout": pip.timeout or None,
+        "retries": pip.retries,
+        "trusted_hosts": pip.trusted_hosts,
+    }
+    return NetworkSettings(**{name: value for name, value in said.items() if value is not None})
+
+
+def _absolute(path: str | None, machine: Machine) -> str | None:
+    found = path_of(path, machine) if path else None
+    return str(found) if found is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _FromFile:
+    """What the configuration file says."""
+
+    data: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    freshness_seconds: float = 600.0
+    sources: tuple[SourceSpec, ...] = ()
+    union: Union | None = None
+    allowed_urls: tuple[str, ...] = ()
+    network: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+_Kind = Literal["text", "number", "whole number", "list of texts"]
+
+_NETWORK = {
+    "connect-timeout-seconds": ("connect_timeout", "number"),
+    "read-timeout-seconds": ("read_timeout", "number"),
+    "max-connections": ("max_connections", "whole number"),
+    "retries": ("retries", "whole number"),
+    "ca-file": ("ca_file", "text"),
+    "client-certificate": ("client_certificate", "text"),
+    "proxy": ("proxy", "text"),
+    "trusted-hosts": ("trusted_hosts", "list of texts"),
+}
+
+
+class _Table:
+    """A table of the configuration file, and the way to it."""
+
+    def __init__(self, values: Mapping[str, Any], file: Path, path: str, known: tuple[str, ...]) -> None:
+        self.values = {key.replace("_", "-"): value for key, value in values.items()}
+        self.file, self.path = file, path
+        for key in self.values:
+            if key not in known:
+                close = get_close_matches(key, known, 1)
+                hint = f"did you mean {close[0]}?" if close else f"keys here: {', '.join(known)}"
+                self.fail(key, "is not a key that venvery knows", hint=hint)
+
+    @classmethod
+    def of(cls, file: Path) -> _Table:
+        """Read a configuration file."""
+        try:
+            values = tomllib.loads(file.read_text("utf-8-sig"))
+        except OSError as error:
+            raise BadConfiguration(f"{file} cannot be read: {error.strerror or error}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadConfiguration(f"{file} is not TOML: {error}") from None
+        known = tuple(name.name.replace("_", "-") for name in fields(_FromFile))
+        return cls(values, file, "", known)
+
+    def configuration(self, machine: Machine) -> _FromFile:
+        union = self.take("union", "text")
+        if union not in (None, *get_args(Union)):
+            self.fail("union", 'must be "merge" or "priority"')
+        port = self.take("port", "whole number")
+        if port is not None and port > 65535:
+            self.fail("port", "must be between 0 and 65535")
+        data = self.take("data", "text")
+        return _FromFile(
+            data=self.file.parent / data if data else None,
+            host=self.take("host", "text"),
+            port=port,
+            freshness_seconds=self.take("freshness-seconds", "number", 600.0),
+            sources=self.sources(machine),
+            union=union,
+            allowed_urls=tuple(self.prefix(url) for url in self.take("allowed-urls", "list of texts", ())),
+            network=self.network(machine),
+            limits=self.limits(),
+        )
+
+    def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
+        """Give a checked value; the default when the key is absent. No number is negative here."""
+        value = self.values.get(key)
+        if value is None:
+            return default
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        fine = {
+            "text": isinstance(value, str) and bool(value),
+            "number": number and 0 <= value < float("inf"),
+            "whole number": number and isinstance(value, int) and value >= 0,
+            "list of texts": texts,
+        }
+        if not fine[kind]:
+            self.fail(key, f"must be a {kind}")
+        return tuple(value) if texts else value
+
+    def table(self, key: str, known: tuple[str, ...]) -> _Table:
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            self.fail(key, "must be a table")
+        return _Table(value, self.file, f"{self.path}{key}.", known)
+
+    def sources(self, machine: Machine) -> tuple[SourceSpec, ...]:
+        listed = self.values.get("sources", [])
+        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+            self.fail("sources", "must be a list of tables: write [[sources]]")
+        known = ("name", "kind", "url", "path")
+        tables = [_Table(item, self.file, f"sources[{n}].", known) for n, item in enumerate(listed)]
+        found = tuple(table.source(machine) for table in tables)
+        names = [source.name for source in found]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                tables[place].fail("name", f"is taken already: {name}")
+        return found
+
+    def source(self, machine: Machine) -> SourceSpec:
+        name, url, path = (self.take(key, "text") for key in ("name", "url", "path"))
+        kind = self.take("kind", "text")
+        if name is None:
+            self.fail("name", "is missing")
+        if kind not in (None, *get_args(SourceKind)):
+            self.fail("kind", f"must be one of {', '.join(get_args(SourceKind))}")
+        if (url is None) == (path is None):
+            self.fail("url", "is missing" if url is None else "and path exclude each other", hint=_URL_OR_PATH)
+        place = path_of(url or path, replace(machine, folder=self.file.parent))
+        if place is None:
+            if kind in ("tree", "flat"):
+                self.fail("kind", f"{kind} needs a path")
+            checked = self.http("url" if url else "path", url or path)
+            return SourceSpec(name, kind or "index", checked if kind == "links" else checked.rstrip("/"))
+        if kind == "index":
+            self.fail("kind", "index needs an http or https URL", hint="a directory is a tree or flat")
+        if not place.is_dir():
+            self.fail("path" if path else "url", f"is not a folder: {place}")
+        return SourceSpec(name, kind or _kind_of(place), str(place))
+
+    def http(self, key: str, url: str) -> str:
+        try:
+            return check_http(url)
+        except BadConfiguration as error:
+            self.fail(key, f"is unusable: {error}", hint=error.hint)
+
+    def prefix(self, url: str) -> str:
+        """Check an allowed prefix: it must say the host to its end, or it would allow hosts like it too."""
+        scheme, _, rest = url.partition("://")
+        if scheme not in ("http", "https", "file") or "/" not in rest or not url.isprintable():
+            self.fail("allowed-urls", f"{url[:200]!r} is not a URL prefix", hint="as in https://files.example/")
+        if "@" in rest.split("/")[0]:
+            self.fail("allowed-urls", "must not hold credentials")
+        return url
+
+    def network(self, machine: Machine) -> dict[str, Any]:
+        table = self.table("network", tuple(_NETWORK))
+        said = {name: table.take(key, kind) for key, (name, kind) in _NETWORK.items()}  # type: ignore[arg-type]
+        for name in ("ca_file", "client_certificate"):
+            said[name] = _absolute(said[name], replace(machine, folder=self.file.parent))
+        if said["max_connections"] == 0:
+            table.fail("max-connections", "must be at least 1")
+        return {name: value for name, value in said.items() if value is not None}
+
+    def limits(self) -> Limits:
+        names = {name.name.replace("_", "-"): name for name in fields(Limits)}
+        table = self.table("limits", tuple(names))
+        said = {
+            field.name: table.take(key, "number" if isinstance(field.default, float) else "whole number")
+            for key, field in names.items()
+        }
+        return Limits(**{name: value for name, value in said.items() if value is not None})
+
+    def fail(self, key: str, said: str, *, hint: str | None = None) -> NoReturn:
+        raise BadConfiguration(f"{self.file}: {self.path}{key} {said}", hint=hint, key=f"{self.path}{key}")
+
+
+_URL_OR_PATH = "a source has either a url or a path"
+
+
+def _kind_of(folder: Path) -> SourceKind:
+    """Tell a tree of folders from a flat folder of files by what lies in it; an empty one is flat."""
+    inside = list(folder.iterdir())
+    files = any(path.name.endswith((".whl", ".tar.gz", ".zip")) for path in inside)
+    return "tree" if not files and any(path.is_dir() for path in inside) else "flat"
