@@ -53,7 +53,7 @@ def test_without_anything_said(make_machine: MakeMachine, tmp_path: Path) -> Non
 def test_everything_said_in_a_file(make_machine: MakeMachine, config: Config, tmp_path: Path) -> None:
     (tmp_path / "etc/w").mkdir(parents=True)
     (tmp_path / "etc/w/a-1-py3-none-any.whl").touch()
-    (tmp_path / "etc/t").mkdir()
+    (tmp_path / "etc/t/a").mkdir(parents=True)
     (tmp_path / "etc/guessed/a").mkdir(parents=True)
     file = config(
         'data = "d"\nhost = "0.0.0.0"\nport = 0\nfreshness_seconds = 0.5\nunion = "merge"\n'
