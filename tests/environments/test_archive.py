@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import tarfile
 import time
 from pathlib import Path
 from typing import get_args
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from tests.environments.test_layers import full_wheel
 from tests.environments.workshop import UNPACKERS, Workshop, members, tree, unpack
 from tests.support.wheels import make_wheel
-from venvery.environments import Archive, Encoding, HeadOptions, layer_archive, make_head, make_manifest
+from venvery.environments import Archive, Encoding, HeadOptions, layer_archive, make_head
 from venvery.environments.encodings import zstd
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -138,7 +137,7 @@ def test_the_later_of_two_layers_wins_everywhere(workshop: Workshop, tmp_path: P
     ]
     manifest, layers = workshop.environment(pair)
     assert [layer.project for layer in manifest.layers] == ["one", "two"]
-    for tool in UNPACKERS[:1] + ("tarfile",):
+    for tool in (*UNPACKERS[:1], "tarfile"):
         data = b"".join(workshop.archive(manifest, layers, PREFIX, "gzip").chunks())
         unpack(data, tmp_path / tool, "gzip", tool)
         site = tmp_path / tool / "lib/python3.11/site-packages"

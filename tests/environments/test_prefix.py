@@ -72,7 +72,8 @@ def test_bad_posix_prefixes_are_refused(prefix: str, complaint: str) -> None:
 @pytest.mark.parametrize(
     "prefix",
     ["/srv/env", "env", "C:env", "C:\\", "\\\\server\\share", "\\\\?\\C:\\env", "\\\\.\\COM1\\x", "C:\\a\\..\\b",
-     "C:\\con", "C:\\nul.txt\\x", "C:\\a.\\b", "C:\\a \\b", "C:\\a|b", 'C:\\a"b', "C:\\a:b", "C:\\a;b", "C:\\a\tb"],
+     "C:\\con", "C:\\nul.txt\\x", "C:\\a.\\b", "C:\\a \\b", "C:\\a|b", 'C:\\a"b', "C:\\a:b", "C:\\a;b",
+     "C:\\a\tb"],
 )  # fmt: skip
 def test_bad_windows_prefixes_are_refused(prefix: str) -> None:
     with pytest.raises(BadPrefix):

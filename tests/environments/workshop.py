@@ -146,7 +146,7 @@ def tree(folder: Path) -> dict[str, tuple[str, bytes]]:
             path = Path(parent) / name
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
-                entry = ("link", os.readlink(path).encode())
+                entry = ("link", str(path.readlink()).encode())
             else:
                 entry = ("executable" if mode & 0o100 else "plain", path.read_bytes())
             found[str(path.relative_to(folder))] = entry

@@ -1,7 +1,9 @@
 # Enter this environment with `source path/to/activate.csh`, from csh or tcsh. `deactivate` leaves it.
 
 if ( $?VIRTUAL_ENV ) then
-    if ( "`alias deactivate`" != "" ) deactivate nondestructive
+    if ( "`alias deactivate`" != "" ) then
+        deactivate nondestructive
+    endif
 endif
 
 alias deactivate 'test $?_venvery_path = 1 && setenv PATH "$_venvery_path:q" && unset _venvery_path; test $?_venvery_pythonhome = 1 && setenv PYTHONHOME "$_venvery_pythonhome:q" && unset _venvery_pythonhome; test $?_venvery_prompt = 1 && set prompt = "$_venvery_prompt:q" && unset _venvery_prompt; unsetenv VIRTUAL_ENV; unsetenv VIRTUAL_ENV_PROMPT; rehash; test "\!:*" = nondestructive || unalias deactivate'
