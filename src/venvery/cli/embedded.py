@@ -1,0 +1,85 @@
+"""Commands without a server: the same bodies, answered by a house on the local data folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from venvery.client.archive import Stream
+from venvery.config import Configuration
+from venvery.environments import Encoding
+from venvery.services.house import House, Sendable, open_house
+
+if TYPE_CHECKING:
+    from venvery.catalog.reporter import Reporter
+
+__all__ = ["EmbeddedTransport", "in_house"]
+
+T = TypeVar("T")
+
+_MEDIA_TYPES: dict[str, Encoding] = {"application/x-tar+zstd": "zstd", "application/x-tar+gzip": "gzip"}
+
+
+def in_house(
+    configuration: Configuration, work: Callable[[House], Awaitable[T]], report: Reporter | None = None
+) -> T:
+    """Open the house, let it work, close it."""
+
+    async def run() -> T:
+        async with open_house(configuration, report=report) as house:
+            return await work(house)
+
+    return asyncio.run(run())
+
+
+class EmbeddedTransport:
+    """Answers `sync` as a server would, in this process."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        report: Reporter | None = None,
+        on_warning: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._configuration = configuration
+        self._report = report
+        self._on_warning = on_warning
+
+    def __call__(self, body: Mapping[str, Any], accept: list[str]) -> Stream:
+        """Make the environment; give its archive."""
+        media_type = next(kind for kind in accept if kind in _MEDIA_TYPES)
+        archive = in_house(self._configuration, lambda house: self._make(house, body, media_type), self._report)
+        return _ArchiveStream(archive, media_type)
+
+    async def _make(self, house: House, body: Mapping[str, Any], media_type: str) -> Sendable:
+        asked = house.read(body)
+        house.check_place(asked.place, asked.resolve.targets[0])
+        made = await house.environment(asked)
+        for warning in made.warnings:
+            self._on_warning(warning)
+        return house.archive(made, asked.place, _MEDIA_TYPES[media_type])
+
+
+class _ArchiveStream(Stream):
+    """An archive as the client reads an answer."""
+
+    def __init__(self, sendable: Sendable, media_type: str) -> None:
+        self.media_type = media_type
+        self.etag = sendable.archive.etag
+        self._chunks: Iterator[bytes] = sendable.archive.chunks()
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._rest = memoryview(chunk)
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(part)
+
+    def close(self) -> None:
+        self._rest = memoryview(b"")
+        self._chunks = iter(())

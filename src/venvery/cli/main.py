@@ -1,0 +1,51 @@
+"""The command `venvery`: reads the command line, runs the command, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from venvery.cli.console import say, say_error
+from venvery.cli.options import parse_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads our output has gone, as `venvery resolve … | head` does: not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the chosen command; only its own module is imported, so that a quick command stays quick."""
+    command: Callable[[argparse.Namespace], int] = import_module(f"venvery.cli.{arguments.command}_command").run
+    # Imported here, after a command that needs nothing of it has had its chance in its own module.
+    from venvery.cli.exits import exit_code
+    from venvery.client.errors import ClientError
+    from venvery.errors import VenveryError
+
+    try:
+        return command(arguments)
+    except VenveryError as error:
+        say_error(str(error), error.hint)
+        return exit_code(error)
+    except ClientError as error:
+        say_error(str(error), error.hint)
+        return error.exit_code

@@ -1,0 +1,154 @@
+"""The options of the commands, for `argparse`: light, because CI starts the command all the time."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from venvery import __version__
+
+if TYPE_CHECKING:
+    Choices = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["parse_arguments"]
+
+_FORMATS = ("requirements", "pylock", "json", "yaml")
+
+
+Parser = argparse.ArgumentParser
+Commands = dict[str, Parser]
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; like every `argparse` parser it exits with 2 on wrong usage."""
+    parser = Parser(
+        prog="venvery", description="Fuzzy requirements in, ready virtualenvs out.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"venvery {__version__}")
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands: Commands = {}
+    for add in (_add_resolve, _add_sync, _add_serve, _add_target):
+        add(choices, commands)
+    if argv and argv[0] in commands:
+        # Intermixed: `sync django --python 3.13 .venv` is what people type, and plain parsing would refuse it.
+        namespace = commands[argv[0]].parse_intermixed_args(argv[1:])
+        namespace.command = argv[0]
+        return namespace
+    return parser.parse_args(argv)
+
+
+def _command(choices: Choices, commands: Commands, name: str, text: str) -> Parser:
+    parser = commands[name] = choices.add_parser(name, help=text, description=text, allow_abbrev=False)
+    return parser
+
+
+def _add_resolve(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "resolve", "Pin requirements exactly, with hashes, and print the lock.")
+    _add_requirements(parser)
+    parser.add_argument(
+        "--python",
+        metavar="X.Y[.Z]",
+        action="append",
+        help="the Python to resolve for; may be given several times",
+    )
+    parser.add_argument(
+        "--platform",
+        metavar="P",
+        action="append",
+        help="the platform to resolve for; may be given several times",
+    )
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="requirements", help="form of the lock (default: %(default)s)"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the lock to FILE instead of printing it")
+    _add_choices(parser)
+    _add_sources(parser)
+
+
+def _add_sync(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices,
+        commands,
+        "sync",
+        "Make a folder exactly the environment that the requirements or the lock ask for.",
+    )
+    parser.add_argument(
+        "arguments",
+        metavar="[REQ | pylock.toml …] DIR",
+        nargs="+",
+        help="requirements or one pylock.toml, then the environment's folder",
+    )
+    _add_files(parser)
+    parser.add_argument(
+        "--python", metavar="PATH|X.Y", help="the base interpreter, or its version (default: this one)"
+    )
+    parser.add_argument("--platform", metavar="P", help="assemble for another platform than this machine's")
+    parser.add_argument(
+        "--prefix",
+        metavar="DIR",
+        help="where the environment will live, when that is not the folder it is made in",
+    )
+    parser.add_argument("--no-bytecode", dest="bytecode", action="store_false", help="leave compiled bytecode out")
+    parser.add_argument("--upgrade", action="store_true", help="ask again even when nothing has changed here")
+    _add_choices(parser)
+    _add_sources(parser)
+
+
+def _add_serve(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "serve", "Run the server.")
+    parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", metavar="P", type=int, help="port to listen on; 0: any free one (default: 8000)")
+    _add_sources(parser, server=False)
+
+
+def _add_target(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "target", "Print the exact target that an interpreter is, as JSON.")
+    parser.add_argument("--python", metavar="PATH|X.Y", help="the interpreter (default: this one)")
+
+
+def _add_requirements(parser: Parser) -> None:
+    parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, such as 'django>=1.8'")
+    _add_files(parser)
+
+
+def _add_files(parser: Parser) -> None:
+    parser.add_argument(
+        "-r", "--requirement", metavar="FILE", action="append", default=[], help="a requirements file"
+    )
+    parser.add_argument(
+        "-c", "--constraint", metavar="FILE", action="append", default=[], help="a constraints file"
+    )
+
+
+def _add_choices(parser: Parser) -> None:
+    group = parser.add_argument_group("how to choose")
+    group.add_argument("--pre", action="store_true", help="allow pre-releases")
+    group.add_argument(
+        "--resolution", choices=("highest", "lowest", "lowest-direct"), help="which versions to prefer"
+    )
+    group.add_argument(
+        "--preset", choices=("pip", "uv"), help="whose reading of the standards rules where they differ"
+    )
+    group.add_argument("--exclude-newer", metavar="TIME", help="leave out files uploaded after TIME")
+    group.add_argument(
+        "--only-binary", metavar="NAMES", action="append", help="projects, or :all:, to take as wheels only"
+    )
+    group.add_argument(
+        "--no-binary", metavar="NAMES", action="append", help="projects, or :all:, to take from source only"
+    )
+
+
+def _add_sources(parser: Parser, *, server: bool = True) -> None:
+    group = parser.add_argument_group("where from")
+    if server:
+        group.add_argument(
+            "--server", metavar="URL", help="a venvery server (default: $VENVERY_SERVER, else embedded)"
+        )
+        group.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    group.add_argument("--config", metavar="FILE", help="configuration file")
+    group.add_argument("--data", metavar="DIR", help="data folder (default: $VENVERY_DATA, else the platform's)")
+    group.add_argument("-i", "--index-url", metavar="URL", help="the index, in place of the configured one")
+    group.add_argument("--extra-index-url", metavar="URL", action="append", default=[], help="a further index")
+    group.add_argument("-f", "--find-links", metavar="DIR", action="append", default=[], help="a folder of files")
+    group.add_argument("--no-index", action="store_true", help="use no index, only --find-links")

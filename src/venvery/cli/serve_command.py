@@ -1,0 +1,50 @@
+"""`venvery serve`: runs the server."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from venvery.cli.console import say
+from venvery.cli.settings import configuration_of
+from venvery.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["run"]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted. Raises `BadConfiguration` or `StorageFailed`."""
+    import uvicorn
+
+    from venvery.server.app import create_app
+    from venvery.services.house import open_house
+    from venvery.storage.database import Database
+
+    configuration = configuration_of(arguments)
+    Database.open_file(configuration.data / "venvery.sqlite").close()  # a bad data folder is said here, plainly
+    listening = _listen(configuration.host, configuration.port)
+    host, port = listening.getsockname()[:2]
+    app = create_app(lambda: open_house(configuration))
+    say(f"venvery serves http://{f'[{host}]' if ':' in host else host}:{port} from {configuration.data}")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        )
+    )
+    server.run(sockets=[listening])
+    return 0 if server.started else 3
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadConfiguration(
+            f"cannot listen on {host}:{port}: {why}",
+            hint="choose another with --host and --port; 0 is any free port",
+        ) from None

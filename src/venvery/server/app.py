@@ -1,0 +1,43 @@
+"""The HTTP application: everything is put together here, once, at start-up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from venvery import __version__
+from venvery.errors import VenveryError
+from venvery.server import environment_routes, health_routes, resolve_routes
+from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
+from venvery.services.house import House
+
+__all__ = ["create_app"]
+
+
+def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> FastAPI:
+    """Make the application; the house is opened when the server starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_house() as house:
+            app.state.house = house
+            yield
+
+    app = FastAPI(
+        title="venvery",
+        version=__version__,
+        summary="Fuzzy requirements in, ready virtualenvs out.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its scripts from outside, which a closed network does not have
+        redoc_url=None,
+    )
+    app.add_exception_handler(VenveryError, on_venvery_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_unexpected)
+    app.include_router(resolve_routes.router)
+    app.include_router(environment_routes.router)
+    app.include_router(health_routes.router)
+    return app

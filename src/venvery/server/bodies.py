@@ -1,0 +1,114 @@
+"""Request bodies: JSON, or plain requirements text with everything else in the query (what curl sends)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+
+from venvery.errors import BadInput, LimitExceeded
+
+__all__ = ["MAX_BODY", "query_fields", "read_request"]
+
+MAX_BODY = 8 * 2**20
+"""Bytes of a request body."""
+
+_LISTS = {"only_binary", "no_binary", "prerelease_projects", "excludes", "overrides", "upgrade"}
+_TEXTS = {"preset", "strategy", "prereleases", "exclude_newer"}
+
+
+async def read_request(request: Request) -> dict[str, Any]:
+    """Read a request's body and query into one body document.
+
+    Whatever content type it is sent with, a body that starts as a JSON object is one, and any other body is
+    requirements text: `curl --data-binary` says `application/x-www-form-urlencoded` of both.
+    """
+    raw = await _read_limited(request)
+    fields = query_fields(request.query_params)
+    declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if declared == "application/json" or raw.lstrip()[:1] == b"{":
+        return _merge(fields, _parse_json(raw))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the requirements text is not UTF-8 (byte {error.start})") from None
+    if not text.strip() and not fields.get("requirements"):
+        raise BadInput(
+            "the request has no body", hint="send requirements text, or a JSON object with requirements"
+        )
+    return _merge(fields, {"text": text})
+
+
+def query_fields(query: QueryParams) -> dict[str, Any]:
+    """Read the query parameters of a request into the fields of a body document. Raises `BadInput`."""
+    fields: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    target: dict[str, str] = {}
+    for name, value in query.multi_items():
+        if name == "python" and not ("/" in value or "\\" in value):
+            target["python"] = value
+        elif name == "platform":
+            target["platform"] = value
+        elif name in ("prefix", "python", "prompt"):
+            fields[name] = value
+        elif name == "bytecode":
+            fields[name] = _flag(name, value)
+        elif name == "have":
+            fields.setdefault("have", []).extend(value.split(","))
+        elif name in ("requirement", "req"):
+            fields.setdefault("requirements", []).append(value)
+        elif name == "pre":
+            options["prereleases"] = "allow" if _flag(name, value) else "if-necessary-or-explicit"
+        elif name.replace("-", "_") in _TEXTS:
+            options[name.replace("-", "_")] = value
+        elif name.replace("-", "_") in _LISTS:
+            options.setdefault(name.replace("-", "_"), []).extend(value.split(","))
+        else:
+            raise BadInput(f"the query has an unknown parameter {name[:80]!r}")
+    if options:
+        fields["options"] = options
+    if target:
+        fields["target"] = target
+    return fields
+
+
+def _merge(fields: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    both = sorted(set(fields) & set(body))
+    if both:
+        raise BadInput(f"{both[0]!r} stands in the body and in the query")
+    return fields | body
+
+
+def _flag(name: str, value: str) -> bool:
+    if value.lower() in ("1", "true", "yes", "on", ""):
+        return True
+    if value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise BadInput(f"the query parameter {name!r} is 1 or 0, not {value[:80]!r}")
+
+
+def _parse_json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadInput("the body is not a JSON object")
+    return body
+
+
+async def _read_limited(request: Request) -> bytes:
+    too_large = LimitExceeded(f"the body is larger than {MAX_BODY} bytes")
+    if int(request.headers.get("content-length") or 0) > MAX_BODY:
+        raise too_large
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                raise too_large
+    except ClientDisconnect:
+        raise BadInput("the connection was cut before the body was whole") from None
+    return bytes(raw)

@@ -1,0 +1,105 @@
+"""Errors as `application/problem+json` (RFC 9457). The one place where an error gets an HTTP status."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from venvery import errors
+
+__all__ = ["Problem", "on_http_exception", "on_unexpected", "on_venvery_error", "problem_of"]
+
+_log = structlog.get_logger("venvery.server")
+
+# The most special class comes first.
+_STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
+    (errors.BadRequirement, 400, "bad-requirement"),
+    (errors.BadTarget, 400, "bad-target"),
+    (errors.BadPrefix, 400, "bad-prefix"),
+    (errors.BadLock, 400, "bad-lock"),
+    (errors.UrlNotAllowed, 400, "url-not-allowed"),
+    (errors.BadInput, 400, "bad-input"),
+    (errors.LimitExceeded, 413, "limit-exceeded"),
+    (errors.Unsatisfiable, 422, "unsatisfiable"),
+    (errors.NoUsableFile, 422, "no-usable-file"),
+    (errors.AnswerIsNo, 422, "answer-is-no"),
+    (errors.NotFound, 404, "not-found"),
+    (errors.SourceUnreachable, 502, "source-unreachable"),
+    (errors.SourceGarbage, 502, "source-garbage"),
+    (errors.WrongHash, 502, "wrong-hash"),
+    (errors.SourceFailed, 502, "source-failed"),
+    (errors.StorageFailed, 507, "storage-failed"),
+    (errors.VenveryError, 500, "failed"),
+)
+
+_EVIDENCE = ("line", "column", "origin", "project", "version", "explanation")
+
+
+class Problem(JSONResponse):
+    """A problem document as a response."""
+
+    media_type = "application/problem+json"
+
+
+def problem_of(error: errors.VenveryError) -> tuple[int, dict[str, Any]]:
+    """Give the HTTP status and the problem document of an error.
+
+    `type` is stable; `title` is the class of the problem, `detail` the sentence for a person, `hint` what to
+    do next, and `explanation` the derivation when a request cannot be satisfied.
+    """
+    kind, status, name = next(entry for entry in _STATUS if isinstance(error, entry[0]))
+    title = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    document: dict[str, Any] = {
+        "type": f"urn:venvery:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": str(error),
+    }
+    if error.hint:
+        document["hint"] = error.hint
+    document |= {name: error.evidence[name] for name in _EVIDENCE if error.evidence.get(name) is not None}
+    return status, document
+
+
+async def on_venvery_error(_request: Request, error: Exception) -> Response:
+    """Answer with the problem that a `VenveryError` is."""
+    assert isinstance(error, errors.VenveryError)
+    status, document = problem_of(error)
+    if status >= 500:
+        _log.warning("request failed", problem=document["type"], detail=document["detail"])
+    return Problem(document, status)
+
+
+async def on_http_exception(_request: Request, error: Exception) -> Response:
+    """Answer with a problem for what the framework itself refuses: no such path, wrong method."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    return Problem(
+        {
+            "type": f"urn:venvery:problem:http-{error.status_code}",
+            "title": phrase,
+            "status": error.status_code,
+            "detail": error.detail or phrase,
+        },
+        error.status_code,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """Answer with a plain problem for a fault of ours; the traceback goes to the log, not to the client."""
+    _log.error("unexpected error", path=request.url.path, exc_info=error)
+    return Problem(
+        {
+            "type": "urn:venvery:problem:internal",
+            "title": "Internal error",
+            "status": 500,
+            "detail": "Something unexpected went wrong in the server; its log has the details.",
+        },
+        500,
+    )

@@ -1,0 +1,47 @@
+"""`POST /v1/resolve`: requirements in, a lock out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from venvery.server.bodies import read_request
+from venvery.server.negotiation import choose
+from venvery.server.schemas import LOCKS, PROBLEM, TARGET_PARAMETERS, resolve_body
+from venvery.services.house import House
+from venvery.services.locks import render_lock
+
+router = APIRouter()
+
+_FORMATS = {
+    "application/json": "json",
+    "application/yaml": "yaml",
+    "application/toml": "pylock",
+    "text/plain": "requirements",
+}
+_ALIASES = {"application/x-yaml": "application/yaml", "text/yaml": "application/yaml"}
+
+
+@router.post(
+    "/v1/resolve",
+    summary="Resolve requirements to a lock",
+    response_class=Response,
+    responses={
+        200: {"content": LOCKS, "description": "The lock, as Accept asks"},
+        400: PROBLEM,
+        406: PROBLEM,
+        413: PROBLEM,
+        422: PROBLEM,
+        502: PROBLEM,
+    },
+    openapi_extra={"requestBody": resolve_body(), "parameters": TARGET_PARAMETERS},
+)
+async def resolve(request: Request) -> Response:
+    """Pin every project that the requirements lead to, with the hashes of all files that serve the targets."""
+    media_type = choose(request.headers.get("accept"), list(_FORMATS), _ALIASES)
+    house: House = request.app.state.house
+    asked = house.read(await read_request(request))
+    resolution = await house.resolve(asked)
+    body = render_lock(resolution.lock, _FORMATS[media_type])
+    return Response(body, media_type=f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type)

@@ -1,0 +1,72 @@
+"""Archives and blobs as responses: exact length, ETag, ranges (RFC 9110, sections 13 and 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+__all__ = ["IMMUTABLE", "send"]
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+
+
+def send(
+    request: Request,
+    *,
+    length: int,
+    etag: str,
+    chunks: Callable[[int, int], Iterator[bytes]],
+    media_type: str,
+    headers: dict[str, str],
+    partial: bool = True,
+) -> Response:
+    """Answer with `length` bytes, or the part of them that the client asks for.
+
+    `chunks(start, stop)` gives the bytes from `start` to before `stop`. Answers 304 when the client has
+    them, 206 for one satisfiable range, 416 for one that is not; several ranges get the whole (RFC 9110
+    allows it). `partial=False`: no ranges, as for the answer to a POST.
+    """
+    headers = {**headers, "ETag": etag}
+    if partial:
+        headers["Accept-Ranges"] = "bytes"
+    if request.method in ("GET", "HEAD") and _matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    start, stop, status = 0, length, 200
+    asked = request.headers.get("range")
+    if partial and asked and request.headers.get("if-range", etag) == etag and "," not in asked:
+        part = _part(asked, length)
+        if part is not None:
+            start, stop = part
+            if start >= stop:
+                return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{length}"})
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
+    headers["Content-Length"] = str(stop - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    return StreamingResponse(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    return header is not None and (
+        header.strip() == "*" or etag in [part.strip().removeprefix("W/") for part in header.split(",")]
+    )
+
+
+def _part(asked: str, length: int) -> tuple[int, int] | None:
+    """Read a single byte range as (start, stop); start >= stop when unsatisfiable, None when it is not a range."""
+    match = _RANGE.match(asked.strip())
+    if match is None or match[0] == "bytes=-":
+        return None
+    if not match[1]:
+        return max(0, length - int(match[2])), length if int(match[2]) else 0
+    start = int(match[1])
+    stop = min(length, int(match[2]) + 1) if match[2] else length
+    if match[2] and int(match[2]) < start:
+        return None
+    return start, stop

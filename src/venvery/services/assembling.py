@@ -1,0 +1,205 @@
+"""Lock to environment: fetches the wheels, builds the layers that are missing, writes the manifest down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from venvery.catalog.catalog import Catalog
+from venvery.environments import RECIPE, LayerInfo, Manifest, build_layer, compile_layers, make_manifest
+from venvery.errors import NotFound, NoUsableFile
+from venvery.model.digests import hex_of, sha256
+from venvery.model.files import DistFile
+from venvery.model.lock import Lock
+from venvery.model.targets import Family
+from venvery.resolve.writers import lock_to_document
+from venvery.storage.blobs import Blobs
+from venvery.storage.database import Database
+
+__all__ = ["DIRECT", "Assembled", "Assembler"]
+
+T = TypeVar("T")
+
+DIRECT = "direct"
+"""The source name of files that a requirement names by URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An environment that is ready to be sent: its manifest, and its layers with what the head needs of them."""
+
+    manifest: Manifest
+    layers: tuple[LayerInfo, ...]
+    warnings: tuple[str, ...] = ()
+    """What the one who asked should know."""
+
+
+class Assembler:
+    """Makes environments from locks. Every layer is built once, however many ask for it at once."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        database: Database,
+        blobs: Blobs,
+        *,
+        find_interpreter: Callable[[Family], str | None],
+        workers: int = 2,
+    ) -> None:
+        self._catalog = catalog
+        self._database = database
+        self._blobs = blobs
+        self._find_interpreter = find_interpreter
+        self._once = Once()
+        self._processors = asyncio.Semaphore(workers)
+
+    async def assemble(self, lock: Lock, target: int = 0, *, bytecode: bool = True) -> Assembled:
+        """Make the environment of one target of a lock; what was made before is not made again.
+
+        Raises `NoUsableFile`, `SourceFailed`, `WrongHash` or `StorageFailed`.
+        """
+        family = lock.targets[target].family
+        pins = lock.pins_for(target)
+        wheels = [lock.wheel_for(pin, target) for pin in pins]  # all must be there before anything is fetched
+        layers = await _all(self._layer(wheel, family) for wheel in wheels)
+        for pin, layer in zip(pins, layers, strict=True):
+            if pin.hashes and f"sha256:{layer.wheel.sha256}" not in pin.hashes:
+                raise NoUsableFile(f"{layer.wheel.filename} is none of the files that the request's hashes allow")
+        compiled = await self._bytecode(layers, family) if bytecode else []
+        manifest = make_manifest(lock, target, layers, compiled)
+        await asyncio.to_thread(
+            self._database.environments.put, manifest.key, manifest.to_json(), lock_to_document(lock)
+        )
+        return Assembled(manifest, (*layers, *compiled), lock.warnings)
+
+    def known(self, key: str) -> Assembled:
+        """Give an environment that was assembled before. Raises `NotFound`."""
+        stored = self._database.environments.get(key)
+        if stored is None:
+            raise NotFound(f"no environment is known under {key}", hint="ask for it with POST /v1/environments")
+        self._database.environments.touch(key)
+        manifest = Manifest.from_json(stored.manifest)
+        return Assembled(manifest, tuple(self.layer(layer.digest) for layer in manifest.layers))
+
+    def layer(self, digest: str) -> LayerInfo:
+        """Give a layer by its digest. Raises `NotFound`."""
+        stored = self._database.layers.by_digest(digest)
+        layer = None if stored is None else LayerInfo.from_json(stored)
+        if layer is None or not self._has(layer):
+            raise NotFound(f"no layer is known under {digest}", hint="ask for its environment anew")
+        return layer
+
+    async def _layer(self, wheel: DistFile, family: Family) -> LayerInfo:
+        """Give the layer of a wheel, building it when nobody has."""
+        if wheel.sha256 is not None and (layer := self._stored(wheel.sha256, family, _recipe(_direct_url(wheel)))):
+            return layer
+        return await self._once.do((wheel.key, family), lambda: self._build(wheel, family))
+
+    async def _build(self, wheel: DistFile, family: Family) -> LayerInfo:
+        digest = await self._catalog.fetch(wheel)
+        if layer := self._stored(hex_of(digest), family, _recipe(_direct_url(wheel))):
+            return layer
+
+        def build() -> LayerInfo:
+            url = _direct_url(wheel)
+            about = (
+                {"url": url, "archive_info": {"hashes": {"sha256": hex_of(digest)}}} if url else None
+            )  # PEP 610
+            with self._blobs.open(digest) as file:
+                layer = build_layer(file, wheel.filename, family, self._blobs, direct_url=about)
+            self._database.layers.put(hex_of(digest), str(family), _recipe(_direct_url(wheel)), layer.to_json())
+            return layer
+
+        async with self._processors:
+            return await asyncio.to_thread(build)
+
+    async def _bytecode(self, layers: Sequence[LayerInfo], family: Family) -> list[LayerInfo]:
+        """Give the bytecode of layers, compiling what is missing in one start of the interpreter."""
+        interpreter = await asyncio.to_thread(self._find_interpreter, family)
+        if interpreter is None:
+            return []  # only the very interpreter can compile for itself; the first import does it then
+        return await self._once.do(
+            ("bytecode", family, *sorted(layer.digest for layer in layers)),
+            lambda: self._compile(layers, family, interpreter),
+        )
+
+    async def _compile(self, layers: Sequence[LayerInfo], family: Family, interpreter: str) -> list[LayerInfo]:
+        def recipe(layer: LayerInfo) -> str:
+            return f"{_recipe(layer.direct_url)}+bytecode"
+
+        def compile_missing() -> list[LayerInfo]:
+            compiled: list[LayerInfo] = []
+            missing: list[LayerInfo] = []
+            for layer in layers:
+                stored = self._database.layers.get(layer.wheel.sha256, str(family), recipe(layer))
+                if stored is None or (stored and not self._has(LayerInfo.from_json(stored))):
+                    missing.append(layer)
+                elif stored:
+                    compiled.append(LayerInfo.from_json(stored))
+            if missing:
+                for layer, made in zip(
+                    missing, compile_layers(missing, family, interpreter, self._blobs), strict=True
+                ):
+                    # A layer without modules is remembered too, as one that has no bytecode.
+                    info = {} if made is None else made.to_json()
+                    self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info)
+                    compiled += [] if made is None else [made]
+            return compiled
+
+        async with self._processors:
+            return await asyncio.to_thread(compile_missing)
+
+    def _stored(self, wheel: str, family: Family, recipe: str) -> LayerInfo | None:
+        """Give a layer that was made before, if its bytes are there too."""
+        stored = self._database.layers.get(wheel, str(family), recipe)
+        if stored is None:
+            return None
+        layer = LayerInfo.from_json(stored)
+        return layer if self._has(layer) else None
+
+    def _has(self, layer: LayerInfo) -> bool:
+        """Tell whether the bytes of a layer are there in both encodings."""
+        return self._blobs.has(layer.zstd.digest) and self._blobs.has(layer.deflate.digest)
+
+
+class Once:
+    """Shares work: whoever asks for a thing that is being made waits for the one that makes it."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def do(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Give what `make` gives. One who stops waiting does not stop the work for the others."""
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(make())
+            task.add_done_callback(lambda done: self._forget(key, done))
+        result: T = await asyncio.shield(task)
+        return result
+
+    def _forget(self, key: Hashable, done: asyncio.Task[Any]) -> None:
+        self._under_way.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # looked at, so that nobody complains when all who waited have gone
+
+
+def _recipe(direct_url: str | None) -> str:
+    """Name how a layer is made; one of a pin that names a URL has a direct_url.json that others lack."""
+    return str(RECIPE) if direct_url is None else f"{RECIPE}+direct:{hex_of(sha256(direct_url.encode()))[:32]}"
+
+
+def _direct_url(wheel: DistFile) -> str | None:
+    return wheel.url if wheel.source == DIRECT else None
+
+
+async def _all(work: Any) -> list[Any]:
+    """Run everything at once; when one fails the others are stopped before the error goes on."""
+    tasks = [asyncio.ensure_future(part) for part in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,177 @@
+"""The house: one data folder with all that works on it. HTTP routes and commands call what is here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from venvery.catalog.catalog import Catalog
+from venvery.catalog.reporter import Reporter
+from venvery.client.errors import ClientError
+from venvery.client.interpreter import find_python, this_interpreter
+from venvery.config import Configuration
+from venvery.environments import (
+    Archive,
+    Encoding,
+    HeadOptions,
+    check_prefix,
+    check_python,
+    layer_archive,
+    make_head,
+)
+from venvery.errors import BadPrefix, VenveryError
+from venvery.model.targets import Family, Target
+from venvery.resolve import Resolution
+from venvery.services.assembling import Assembled, Assembler
+from venvery.services.documents import Asked, Defaults, Place, read_body
+from venvery.services.resolving import Resolver
+from venvery.storage.blobs import Blobs
+from venvery.storage.database import Database
+
+_PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
+"""Left as it is in a header; anything else that is not a letter or digit is percent-encoded."""
+
+__all__ = ["House", "Sendable", "open_house"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sendable:
+    """An archive, and what is to be said of it before it is sent."""
+
+    archive: Archive
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class House:
+    """Everything that venvery can do on one data folder."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        database: Database,
+        blobs: Blobs,
+        *,
+        allowed_urls: tuple[str, ...],
+        defaults: Defaults,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._defaults = defaults
+        self._resolver = Resolver(catalog, allowed_urls=allowed_urls)
+        self._assembler = Assembler(
+            catalog, database, blobs, find_interpreter=_interpreter_of, workers=os.cpu_count() or 1
+        )
+
+    def read(self, body: Mapping[str, Any]) -> Asked:
+        """Read a request body; a target that it leaves out is this machine's. Raises `BadInput`."""
+        return read_body(body, self._defaults)
+
+    async def resolve(self, asked: Asked) -> Resolution:
+        """Find the lock that answers a request. Raises `Unsatisfiable`, `SourceFailed` and others."""
+        resolution = await self._resolver.resolve(asked.resolve)
+        if asked.warnings:
+            lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
+            resolution = replace(resolution, lock=lock)
+        return resolution
+
+    async def environment(self, asked: Asked) -> Assembled:
+        """Make the environment that a request asks for, from its lock or from its requirements."""
+        lock = asked.lock or (await self.resolve(asked)).lock
+        return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
+
+    async def known_environment(self, key: str) -> Assembled:
+        """Give an environment that was made before. Raises `NotFound`."""
+        return await asyncio.to_thread(self._assembler.known, key)
+
+    def check_place(self, place: Place, target: Target) -> None:
+        """Check, before any work is done, that an archive could be made for this place. Raises `BadPrefix`."""
+        system = target.family.os
+        if place.prefix is None:
+            raise BadPrefix(
+                "an archive needs to know where the environment will live",
+                hint="add prefix=/absolute/path to the query, or ask for application/json to get the manifest",
+            )
+        check_prefix(place.prefix, system)
+        if place.python is not None:
+            check_python(place.python, system)
+
+    def archive(self, made: Assembled, place: Place, encoding: Encoding) -> Sendable:
+        """Give the archive of an environment for the place where it will live. Raises `BadPrefix`."""
+        if place.prefix is None:
+            raise BadPrefix(
+                "an archive needs to know where the environment will live", hint="add prefix=/absolute/path"
+            )
+        skipped = place.have & {layer.digest for layer in made.manifest.layers}
+        options = HeadOptions(
+            prefix=place.prefix, python=place.python, prompt=place.prompt, encoding=encoding, skipped=skipped
+        )
+        head = make_head(made.manifest, made.layers, options)
+        return Sendable(
+            Archive(made.manifest, head, self._blobs, encoding, skipped),
+            {"Venvery-Environment": made.manifest.key}
+            | ({"Venvery-Warnings": quote("; ".join(made.warnings), safe=_PLAIN)[:4000]} if made.warnings else {}),
+        )
+
+    async def layer(self, digest: str, encoding: Encoding) -> Sendable:
+        """Give one layer alone. Raises `NotFound`."""
+        info = await asyncio.to_thread(self._assembler.layer, digest)
+        return Sendable(layer_archive(info, self._blobs, encoding))
+
+    async def why_not_ready(self) -> str | None:
+        """Tell why no work can be done here; None when it can."""
+        try:
+            await asyncio.to_thread(self._database.environments.count)
+        except VenveryError as error:
+            return str(error)
+        return None
+
+
+@asynccontextmanager
+async def open_house(configuration: Configuration, *, report: Reporter | None = None) -> AsyncIterator[House]:
+    """Open the house on a configuration's data folder and sources; closed at the end of the context."""
+    database = Database.open_file(configuration.data / "venvery.sqlite")
+    try:
+        blobs = Blobs.open_folder(configuration.data / "blobs")
+        async with Catalog(
+            configuration.sources,
+            database=database,
+            blobs=blobs,
+            union=configuration.union,
+            freshness=configuration.freshness_seconds,
+            network=configuration.network,
+            reporter=report,
+        ) as catalog:
+            yield House(
+                catalog,
+                database,
+                blobs,
+                allowed_urls=configuration.allowed_urls,
+                defaults=_this_machine(),
+            )
+    finally:
+        database.close()
+
+
+def _this_machine() -> Defaults:
+    """Name the target of a request that names none: this machine, by names that mean the same elsewhere."""
+    here = this_interpreter()
+    libc = re.sub(r"^manylinux_\d+_\d+_", "linux-", re.sub(r"^musllinux_\d+_\d+_", "musl-", here.platform))
+    platform = re.sub(r"^macosx_\d+_\d+_", "macos-", libc)
+    return Defaults(".".join(here.version.split(".")[:2]) + here.threads, platform)
+
+
+@lru_cache(maxsize=64)
+def _interpreter_of(family: Family) -> str | None:
+    """Find an interpreter of a family on this machine, which can compile bytecode for it."""
+    try:
+        found = find_python(family.python)
+    except ClientError:
+        return None
+    return found.executable

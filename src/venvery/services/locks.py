@@ -1,0 +1,28 @@
+"""A lock in the form that somebody asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from venvery.errors import BadInput
+from venvery.model.lock import Lock
+from venvery.resolve.writers import write_json, write_pylock, write_requirements, write_yaml
+
+__all__ = ["FORMATS", "LockFormat", "render_lock"]
+
+LockFormat = Literal["requirements", "pylock", "json", "yaml"]
+FORMATS = get_args(LockFormat)
+
+
+def render_lock(lock: Lock, form: str) -> str:
+    """Write a lock as `requirements`, `pylock`, `json` or `yaml`. Raises `BadInput` for any other form."""
+    if form not in FORMATS:
+        raise BadInput(f"there is no lock format {form!r}", hint="formats: " + ", ".join(FORMATS))
+    writers: dict[str, Callable[[Lock], str]] = {
+        "requirements": write_requirements,
+        "pylock": write_pylock,
+        "json": write_json,
+        "yaml": write_yaml,
+    }
+    return writers[form](lock)

@@ -1,0 +1,134 @@
+"""Drives the solver: it asks, the catalog answers, in batches and ahead of need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+
+from venvery.catalog.catalog import Catalog
+from venvery.errors import UrlNotAllowed
+from venvery.model.digests import canonical_json, sha256
+from venvery.model.files import DistFile, Listing, parse_filename
+from venvery.model.names import NormalizedName
+from venvery.model.requests import ResolveRequest
+from venvery.model.requirements import Requirement, parse_requirement
+from venvery.model.sources import is_allowed
+from venvery.resolve import Need, Resolution, Shelf, Universe, solve
+from venvery.services.assembling import DIRECT
+from venvery.services.shelf import HotShelf, RequestShelf
+
+__all__ = ["Resolver"]
+
+
+class Resolver:
+    """Answers requests from one catalog; universes stay hot between requests."""
+
+    def __init__(self, catalog: Catalog, *, allowed_urls: tuple[str, ...] = ()) -> None:
+        self._catalog = catalog
+        self._allowed_urls = allowed_urls
+        self._hot = HotShelf()
+
+    async def resolve(self, request: ResolveRequest) -> Resolution:
+        """Find the lock that answers a request.
+
+        Raises `Unsatisfiable`, `UrlNotAllowed`, `BadInput`, `LimitExceeded` or `SourceFailed`.
+        """
+        request, direct = await self._take_urls(request)
+        shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct)
+        steps = solve(request, shelf)
+        ahead: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                # In a thread: a hard request must not hold up the event loop, and so everybody else.
+                step = await asyncio.to_thread(_advance, steps)
+                if isinstance(step, Resolution):
+                    return step
+                self._look_ahead(step, shelf, ahead)
+                await self._supply(step.listings, step.metadata, shelf)
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def _supply(
+        self, projects: Iterable[NormalizedName], files: Iterable[DistFile], shelf: RequestShelf
+    ) -> None:
+        await asyncio.gather(self._supply_listings(projects, shelf), self._supply_metadata(files, shelf))
+
+    async def _supply_listings(self, projects: Iterable[NormalizedName], shelf: RequestShelf) -> None:
+        for listing in (await self._catalog.listings(projects)).values():
+            shelf.put(listing)
+
+    async def _supply_metadata(self, files: Iterable[DistFile], shelf: Shelf) -> None:
+        files = tuple(files)
+        metadata = await self._catalog.metadata(files)
+        for file in files:
+            universe = shelf.universe(file.project)
+            if universe is not None:
+                universe.set_metadata(file, metadata[file.key])
+
+    def _look_ahead(self, need: Need, shelf: RequestShelf, ahead: set[asyncio.Task[None]]) -> None:
+        """Fetch what the solver will probably ask for; when that fails, the solver's own question will tell."""
+        for work in (
+            self._supply_listings(need.likely_listings, shelf) if need.likely_listings else None,
+            self._supply_metadata(need.likely_metadata, shelf) if need.likely_metadata else None,
+        ):
+            if work is not None:
+                task = asyncio.create_task(work)
+                ahead.add(task)
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _take_urls(self, request: ResolveRequest) -> tuple[ResolveRequest, dict[NormalizedName, Universe]]:
+        """Turn every allowed `name @ URL` into a project that has this one file."""
+        if not any(requirement.url for requirement in request.requirements):
+            return request, {}
+        requirements, universes = [], {}
+        for requirement in request.requirements:
+            if requirement.url is not None:
+                file = await self._direct_file(requirement)
+                revision = sha256(canonical_json([file.url, file.sha256]))
+                universes[file.project] = Universe(Listing(file.project, revision, (file,)))
+                requirement = _pinned(requirement, file)
+            requirements.append(requirement)
+        return replace(request, requirements=tuple(requirements)), universes
+
+    async def _direct_file(self, requirement: Requirement) -> DistFile:
+        url, _, fragment = (requirement.url or "").partition("#")
+        if not is_allowed(url, self._allowed_urls):
+            raise UrlNotAllowed(
+                f"{requirement.project} @ {url}: this URL is not allowed here",
+                hint="ask for a version from an index, or allow the URL's prefix with allowed_urls",
+            )
+        name = parse_filename(url.rsplit("/", 1)[-1])
+        if name is None or name.project != requirement.project:
+            raise UrlNotAllowed(f"{url} is not a wheel or source distribution of {requirement.project}")
+        promised = dict(part.split("=", 1) for part in fragment.split("&") if "=" in part).get("sha256")
+        file = DistFile(
+            filename=url.rsplit("/", 1)[-1],
+            url=url,
+            project=name.project,
+            version=name.version,
+            kind=name.kind,
+            tag=name.tag,
+            build=name.build,
+            sha256=promised,
+            source=DIRECT,
+        )
+        digest = await self._catalog.fetch(file)
+        return replace(file, sha256=digest.removeprefix("sha256:"))
+
+
+def _pinned(requirement: Requirement, file: DistFile) -> Requirement:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    pinned = parse_requirement(f"{requirement.project}{extras}==={file.version}{marker}")
+    return replace(pinned, origin=requirement.origin, hashes=requirement.hashes)
+
+
+def _advance(steps: Generator[Need, None, Resolution]) -> Need | Resolution:
+    try:
+        return next(steps)
+    except StopIteration as done:
+        resolution: Resolution = done.value
+        return resolution

@@ -1,0 +1,76 @@
+"""The catalog in memory: universes of hot projects, and the view of them that one request has."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from venvery.model.files import Listing
+from venvery.model.names import NormalizedName
+from venvery.resolve import Universe
+
+__all__ = ["HotShelf", "RequestShelf"]
+
+MAX_FILES = 2_000_000
+"""How many listed files the hot universes may hold together, about 1 GiB, before the coldest is let go."""
+
+
+class HotShelf:
+    """Universes shared by all requests; a universe lives as long as its listing's revision."""
+
+    def __init__(self, max_files: int = MAX_FILES) -> None:
+        self._universes: OrderedDict[NormalizedName, Universe] = OrderedDict()
+        self._files = 0
+        self._max_files = max_files
+
+    def put(self, listing: Listing) -> Universe:
+        """Give the universe of a listing, a new one only when the listing has changed."""
+        held = self._universes.get(listing.project)
+        if held is not None and held.listing.revision == listing.revision:
+            self._universes.move_to_end(listing.project)
+            return held
+        universe = Universe(listing)
+        if held is not None:
+            self._files -= len(held.listing.files)
+            for file in listing.files:  # metadata is immutable: what was known of a file stays known
+                known = held.metadata(file)
+                if known is not None:
+                    universe.set_metadata(file, known)
+        self._universes[listing.project] = universe
+        self._files += len(listing.files)
+        self._evict()
+        return universe
+
+    def _evict(self) -> None:
+        while self._files > self._max_files and len(self._universes) > 1:
+            _project, universe = self._universes.popitem(last=False)
+            self._files -= len(universe.listing.files)
+
+
+class RequestShelf:
+    """What one request sees: once looked at, a universe stays the same until the request is answered."""
+
+    def __init__(
+        self,
+        hot: HotShelf,
+        peek: Callable[[NormalizedName], Listing | None],
+        direct: Mapping[NormalizedName, Universe] | None = None,
+    ) -> None:
+        self._hot = hot
+        self._peek = peek
+        self._seen: dict[NormalizedName, Universe] = dict(direct or {})
+
+    def universe(self, project: NormalizedName) -> Universe | None:
+        """Give the project's universe when its listing is at hand and fresh."""
+        seen = self._seen.get(project)
+        if seen is None:
+            listing = self._peek(project)
+            if listing is None:
+                return None
+            seen = self._seen[project] = self._hot.put(listing)
+        return seen
+
+    def put(self, listing: Listing) -> None:
+        """Take a listing that was just fetched; what the request has already looked at stays as it was."""
+        if listing.project not in self._seen:
+            self._seen[listing.project] = self._hot.put(listing)
