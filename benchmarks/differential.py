@@ -2,10 +2,10 @@
 
     python benchmarks/differential.py [NAME …] [--without pip] [--results FOLDER]
 
-Each file of `inputs/` names the Python and the platform that it is for. pip takes part where that Python is on this
-machine and the platform is this machine's, since pip reads markers from the interpreter that it runs on. All use
-the index that pip is configured for, and wheels only. An answer of ours that differs is given back to uv and to
-pip as constraints: they must find it right.
+Each file of `inputs/` names the Python and the platform that it is for. pip takes part where that Python is on
+this machine and the platform is this machine's, since pip reads markers from the interpreter that it runs on.
+All use the index that pip is configured for, and wheels only. An answer of ours that differs is given back to uv
+and to pip as constraints: they must find it right.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class Tools:
             scratch / "home",
             UV_DEFAULT_INDEX=index,
             UV_CACHE_DIR=str(scratch / "uv"),
+            UV_PYTHON_DOWNLOADS="never",
             PIP_INDEX_URL=index,
             PIP_CACHE_DIR=str(scratch / "pip"),
         )
@@ -110,7 +111,9 @@ class Tools:
         )
         return self._ask(command, self.venvery.env)
 
-    def ask_uv(self, one: Input, constraints: Path | None = None) -> Answer:
+    def ask_uv(self, one: Input, constraints: Path | None = None) -> Answer | None:
+        if one.python.endswith("t"):  # uv has no word for a free-threaded target
+            return None
         target = ("--python-version", one.python, "--python-platform", UV_PLATFORMS[one.platform])
         command = [str(self.uv), "pip", "compile", "-q", "--no-header", "--no-annotate", "--only-binary", ":all:"]
         limits = ("-c", str(constraints)) if constraints else ()
@@ -168,10 +171,10 @@ def read_pins(text: str) -> Pins:
 
 def compare(tools: Tools, one: Input, *, with_pip: bool) -> Comparison:
     """Ask all, and judge."""
-    answers = {"venvery": tools.ask_venvery(one), "uv": tools.ask_uv(one)}
-    by_pip = tools.ask_pip(one) if with_pip else None
-    if by_pip is not None:
-        answers["pip"] = by_pip
+    asked = {"venvery": tools.ask_venvery(one), "uv": tools.ask_uv(one)}
+    if with_pip:
+        asked["pip"] = tools.ask_pip(one)
+    answers = {tool: answer for tool, answer in asked.items() if answer is not None}
     comparison = Comparison(one, answers)
     comparison.verdict = verdict(answers)
     ours = answers["venvery"].pins
@@ -193,6 +196,8 @@ def verdict(answers: Mapping[str, Answer]) -> str:
     ours = answers["venvery"].pins
     same = [tool for tool, answer in answers.items() if answer.pins == ours and tool != "venvery"]
     others = [tool for tool in answers if tool != "venvery" and tool not in same]
+    if not same and not others:
+        return "nobody to compare with"
     if not others:
         return "all say no" if ours is None else "all agree"
     if ours is None:
