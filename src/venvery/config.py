@@ -39,6 +39,7 @@ from venvery.catalog.pip_settings import (
     path_of,
     read_pip_settings,
     sources_of,
+    this_machine,
 )
 from venvery.errors import BadConfiguration
 from venvery.model.sources import NetworkSettings, SourceKind, SourceSpec, Union
@@ -52,6 +53,7 @@ __all__ = [
     "SourceWords",
     "default_data",
     "load_configuration",
+    "this_machine",
 ]
 
 DEFAULT_PORT = 8000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venvery.catalog.pip_settings import DEFAULT_INDEX_URL, Machine, SourceWords
-from venvery.config import CommandOptions, Configuration, Limits, load_configuration
+from venvery.config import CommandOptions, Configuration, Limits, load_configuration, this_machine
 from venvery.errors import BadConfiguration
 from venvery.model.sources import NetworkSettings, is_allowed, redact, without_credentials
 
@@ -48,6 +48,14 @@ def test_without_anything_said(make_machine: MakeMachine, tmp_path: Path) -> Non
     assert (found.host, found.port, found.freshness_seconds, found.union) == ("127.0.0.1", 8000, 600.0, "merge")
     assert found.data == tmp_path / "home/.local/share/venvery"
     assert (found.network, found.limits, found.allowed_urls) == (NetworkSettings(), Limits(), ())
+
+
+def test_this_machine_can_be_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    machine = this_machine()
+    assert (machine.folder, machine.home) == (tmp_path, tmp_path / "me")
+    assert machine.prefix.is_dir()
 
 
 def test_everything_said_in_a_file(make_machine: MakeMachine, config: Config, tmp_path: Path) -> None:

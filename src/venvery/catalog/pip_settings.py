@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ __all__ = [
     "path_of",
     "read_pip_settings",
     "sources_of",
+    "this_machine",
 ]
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple"
@@ -51,6 +53,17 @@ class Machine:
     """Where relative paths start: the current folder, absolute."""
     system: Path = Path("/")
     """The root under which the system-wide files of POSIX lie."""
+
+
+def this_machine() -> Machine:
+    """Describe the machine, the user and the folder that this process runs in."""
+    return Machine(
+        environ=os.environ,
+        home=Path(os.path.expanduser("~")),  # noqa: PTH111 (Path.home() raises where there is no home)
+        prefix=Path(sys.prefix),
+        platform=sys.platform,
+        folder=Path.cwd(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
