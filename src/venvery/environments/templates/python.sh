@@ -58,19 +58,23 @@ print(os.path.dirname(path))
 print("%d.%d.%d" % sys.version_info[:3])
 '
 
+newline='
+'
 ask () {
-    VENVERY_COMPLETING=1 "$1" -I -c "$probe" 2>/dev/null </dev/null
+    found=$(VENVERY_COMPLETING=1 "$1" -I -c "$probe" 2>/dev/null </dev/null) || return 1
+    case $found in /*"$newline"/*"$newline"3.*) ;; *) return 1 ;; esac
 }
 
+# The first on PATH that is right, whatever it is called: so does a shell.
 found=
 IFS=:
 set -f
-for name in python@PYTHON@ python3 python; do
-    for folder in ${PATH-}; do
+for folder in ${PATH-}; do
+    for name in python@PYTHON@ python3 python; do
         candidate=${folder:-.}/$name
         [ -f "$candidate" ] && [ -x "$candidate" ] || continue
         [ "$candidate" -ef "$bin/python" ] && continue
-        if found=$(ask "$candidate"); then break 2; fi
+        if ask "$candidate"; then break 2; fi
         found=
     done
 done
@@ -79,8 +83,6 @@ unset IFS
 [ -n "$found" ] || say 'there is no Python @PYTHON@ on PATH, which this environment needs' \
     'install it, or put its folder on PATH, and run this again'
 
-newline='
-'
 base=${found%%"$newline"*}
 rest=${found#*"$newline"}
 home=${rest%%"$newline"*}
