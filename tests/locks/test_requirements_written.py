@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from inline_snapshot import snapshot
 from packaging.requirements import Requirement
 
-from tests.locks.building import LINUX, dist_file, locks, pin, two_target_lock
+from tests.locks.building import LINUX, MUSL, WINDOWS, dist_file, edge, locks, pin, two_target_lock
 from venvery.errors import BadLock
 from venvery.model.lock import Lock
 from venvery.model.requirements import parse_requirement
@@ -37,7 +37,7 @@ numbers==2.0 ; python_version >= "3.12" \\
     # via
     #   the request
     #   web
-web==2.1 \\
+web[fast]==2.1 \\
     --hash=sha256:0810081008100810081008100810081008100810081008100810081008100810 \\
     --hash=sha512:abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab
     # via -r requirements.txt:3
@@ -49,8 +49,31 @@ def test_without_hashes_and_comments() -> None:
 colours==1.0 ; python_version >= "3.12"
 numbers==1.5 ; python_version < "3.12"
 numbers==2.0 ; python_version >= "3.12"
-web==2.1
+web[fast]==2.1
 """)
+
+
+def test_extras_are_written_where_they_are_asked_for() -> None:
+    """A line with an extra pulls in what the extra needs: on a target without it, that is not pinned."""
+    lock = Lock(
+        targets=(LINUX, WINDOWS),
+        pins=(
+            pin(
+                "app-1-py3-none-any.whl",
+                targets=(0, 1),
+                edges=(edge("lib", "lib[x]", 1), edge("lib", "lib", 0, 1)),
+            ),
+            pin("lib-1-py3-none-any.whl", targets=(0, 1), edges=(edge("lib", 'lib[Y.z] ; extra == "x"', 1),)),
+        ),
+        requirements=(parse_requirement("app[deep]"), parse_requirement("lib[w] ; sys_platform == 'win32'")),
+    )
+    assert write_requirements(lock, hashes=False, via=False) == snapshot("""\
+app[deep]==1
+lib==1 ; python_version < "3.12"
+lib[w,x,y-z]==1 ; python_version >= "3.12"
+""")
+    musl = replace(lock, targets=(LINUX, MUSL), requirements=())
+    assert write_requirements(musl, hashes=False, via=False) == "app==1\nlib==1\n"
 
 
 def test_an_empty_lock_is_an_empty_file() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as _Requirement
 
 from venvery.errors import BadLock
 from venvery.model.lock import Lock, Pin
-from venvery.model.names import NormalizedName
+from venvery.model.names import NormalizedName, normalize
 from venvery.model.requirements import Requirement
 from venvery.resolve.writers.files import direct_reference, files_of, hashes_of
 from venvery.resolve.writers.markers import marker_for
@@ -22,26 +26,78 @@ _LINE_OF_FILE = re.compile(r".+\.(?:txt|in|requirements):\d+\Z")
 def write_requirements(lock: Lock, *, hashes: bool = True, via: bool = True, header: Sequence[str] = ()) -> str:
     """Write a lock as requirements.txt.
 
-    Where the lock has several targets, a pin that is not on all of them has the marker of its own. `via` adds
-    comments on who asked for a pin; `header` is written first, line by line, as comments or options. Raises
-    `BadLock` for a file without a hash that pip takes, and where no marker can tell the targets apart.
+    Where the lock has several targets, a pin that is not on all of them has the marker of its own. A pin has
+    the extras that it is asked for with: pip before 23.3 looks for `web[fast]` apart from `web`, does not find
+    it pinned, and gives up. `via` adds comments on who asked for a pin; `header` is written first, line by
+    line, as comments or options. Raises `BadLock` for a file without a hash that pip takes, and where no
+    marker can tell the targets apart.
     """
     needed_by = _needed_by(lock) if via else {}
+    asked_with = _extras(lock)
     lines = list(header)
     for pin in lock.pins:
-        lines += _continued([_head(lock, pin), *(_hash_options(pin) if hashes else ())])
-        lines += _via(needed_by.get(pin.project, {}), pin, lock) if via else ()
+        options = _hash_options(pin) if hashes else []
+        for head in _heads(lock, pin, asked_with.get(pin.project, {})):
+            lines += _continued([head, *options])
+            lines += _via(needed_by.get(pin.project, {}), pin, lock) if via else ()
     return "".join(f"{line}\n" for line in lines)
 
 
-def _head(lock: Lock, pin: Pin) -> str:
+def _heads(lock: Lock, pin: Pin, asked_with: Mapping[int, set[NormalizedName]]) -> list[str]:
+    """Give the first line of a pin; several where it has not the same extras on all of its targets."""
+    parts: dict[tuple[NormalizedName, ...], list[int]] = {}
+    for target in pin.targets:
+        parts.setdefault(tuple(sorted(asked_with.get(target, ()))), []).append(target)
+    try:
+        return [_head(lock, pin, extras, targets) for extras, targets in parts.items()]
+    except BadLock:
+        if len(parts) == 1:
+            raise
+        return [_head(lock, pin, (), pin.targets)]
+
+
+def _head(lock: Lock, pin: Pin, extras: Sequence[NormalizedName], targets: Iterable[int]) -> str:
+    name = f"{pin.project}[{','.join(extras)}]" if extras else pin.project
     direct = direct_reference(lock, pin)
-    if direct is None:
-        text = f"{pin.project}=={pin.version}"
-    else:
-        text = f"{pin.project} @ {direct.url}"
-    marker = marker_for(lock.targets, pin.targets)
+    text = f"{name}=={pin.version}" if direct is None else f"{name} @ {direct.url}"
+    marker = marker_for(lock.targets, targets)
     return f"{text} ; {marker}" if marker else text
+
+
+def _extras(lock: Lock) -> Mapping[NormalizedName, dict[int, set[NormalizedName]]]:
+    """For each project and target, the extras that somebody asks for there."""
+    found: dict[NormalizedName, dict[int, set[NormalizedName]]] = {}
+    asked = [
+        (requirement.project, requirement.extras, _targets_of(requirement, lock))
+        for requirement in lock.requirements
+    ]
+    asked += [
+        (edge.project, _extras_in(edge.requirement), edge.targets) for pin in lock.pins for edge in pin.edges
+    ]
+    for project, extras, targets in asked:
+        for target in targets if extras else ():
+            found.setdefault(project, {}).setdefault(target, set()).update(extras)
+    return found
+
+
+def _targets_of(requirement: Requirement, lock: Lock) -> tuple[int, ...]:
+    marker = requirement.marker
+    return tuple(
+        index
+        for index, target in enumerate(lock.targets)
+        if marker is None or marker.evaluate({**target.marker_environment, "extra": ""})
+    )
+
+
+@lru_cache(maxsize=65536)
+def _extras_in(requirement: str) -> frozenset[NormalizedName]:
+    """Give the extras that a requirement of the core metadata names; none where it does not parse."""
+    if "[" not in requirement:
+        return frozenset()
+    try:
+        return frozenset(map(normalize, _Requirement(requirement).extras))
+    except InvalidRequirement:
+        return frozenset()
 
 
 def _hash_options(pin: Pin) -> list[str]:
@@ -82,11 +138,7 @@ def _via(needed_by: Mapping[NormalizedName, set[int]], pin: Pin, lock: Lock) -> 
 
 
 def _asks_for(requirement: Requirement, pin: Pin, lock: Lock) -> bool:
-    marker = requirement.marker
-    return requirement.project == pin.project and (
-        marker is None
-        or any(marker.evaluate({**lock.targets[i].marker_environment, "extra": ""}) for i in pin.targets)
-    )
+    return requirement.project == pin.project and bool(set(_targets_of(requirement, lock)) & set(pin.targets))
 
 
 def _origin(requirement: Requirement) -> str:
