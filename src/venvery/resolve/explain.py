@@ -16,13 +16,14 @@ from venvery.resolve.dependencies import from_requirement
 from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
 from venvery.resolve.solver import NoAnswer, Package, TargetSolver
-from venvery.resolve.wording import joined, reasons_out, versions_of, versions_text
+from venvery.resolve.wording import joined, plural, reasons_out, versions_of, versions_text
 
 __all__ = ["story", "unsatisfiable"]
 
 Node = dict[str, Any]
 _HANDFUL = 6
 _MOST_NOTES = 3
+_MOST_FACTS = 12
 
 
 def unsatisfiable(failure: NoAnswer, *, several: bool = False) -> Unsatisfiable:
@@ -137,7 +138,7 @@ class _Explanation:
     def _facts(self, leaves: Iterable[int]) -> list[Node]:
         """Tell facts, the person's own requirements first; equal dependencies of many versions as one."""
         own: list[Node] = []
-        out: list[Node] = []
+        out: dict[tuple[Any, ...], tuple[int, Out | Guarded]] = {}
         merged: dict[tuple[Any, ...], tuple[int, Requires]] = {}
         for leaf in sorted(leaves):
             fact: Fact = self._cause(leaf)
@@ -149,9 +150,15 @@ class _Explanation:
                 if node not in own:
                     own.append(node)
             else:
-                out.append(self._out(fact))
+                reason = fact.why if isinstance(fact, Out) else fact.kind
+                versions = out.get((fact.package, reason), (0, fact))[0] | fact.versions
+                out[fact.package, reason] = versions, fact
         chain = [self._requires(fact, versions) for versions, fact in merged.values()]
-        return own + chain + out
+        chain += [self._out(fact, versions) for versions, fact in out.values()]
+        if len(chain) > _MOST_FACTS:
+            more = len(chain) - _MOST_FACTS
+            chain[_MOST_FACTS:] = [{"says": f"… and {more} further facts of this kind"}]
+        return own + chain
 
     def _own(self, fact: Requested | Bounded) -> Node:
         requirement = fact.requirement
@@ -175,8 +182,9 @@ class _Explanation:
         who = versions_text(package, versions, self._engine.domain[fact.package], self._declared(package))
         if fact.extra is not None:
             who = f"the extra {fact.extra} of {who}"
+        verb = "depend" if fact.extra is None and plural(who, versions) else "depends"
         node: Node = {
-            "says": f"{who} depends on {fact.dependency.shown}",
+            "says": f"{who} {verb} on {fact.dependency.shown}",
             "fact": {
                 "kind": "requires",
                 "project": str(package.project),
@@ -188,17 +196,24 @@ class _Explanation:
             node["fact"]["extra"] = str(fact.extra)
         return self._with_notes(node, fact.dependency.project, fact.dependency.specifier)
 
-    def _out(self, fact: Out | Guarded) -> Node:
+    def _out(self, fact: Out | Guarded, mask: int) -> Node:
         package = self._package(fact.package)
-        who = versions_text(package, fact.versions, self._engine.domain[fact.package], self._declared(package))
-        versions = versions_of(package.universe, fact.versions)
+        who = versions_text(package, mask, self._engine.domain[fact.package], self._declared(package))
+        versions = versions_of(package.universe, mask)
+        many = plural(who, mask)
         if isinstance(fact, Out):
             says, kind = f"{who} cannot be used: {fact.why.reason}", f"unusable-{fact.why.kind}"
         elif fact.kind == "yanked":
-            says, kind = f"{who} is yanked, and nothing in the answer pins it with ==", "yanked"
+            says, kind = (
+                f"{who} {'are' if many else 'is'} yanked, and nobody asks for {'them' if many else 'it'} with ==",
+                "yanked",
+            )
             self._hints.append(f"pin {package.project} with == to take a yanked release")
         else:
-            says, kind = f"{who} needs leave for pre-releases, which nothing gives", "prerelease"
+            says, kind = (
+                f"{who} {'are pre-releases' if many else 'is a pre-release'}, and final releases match",
+                "prerelease",
+            )
             self._hints.append(f"allow pre-releases of {package.project}")
         return {"says": says, "fact": {"kind": kind, "project": str(package.project), "versions": versions}}
 
@@ -224,10 +239,9 @@ class _Explanation:
             notes.append(self._nothing_matches(package, specifier))
         for kind, versions, words in reasons_out(package, missing, yanked_out=True) if missing else ():
             who = versions_text(package, versions, package.universe.full)
-            plural = "is" if versions.bit_count() == 1 or who.startswith("every") else "are"
             notes.append(
                 {
-                    "says": f"{who} {plural} {words}",
+                    "says": f"{who} {'are' if plural(who, versions) else 'is'} {words}",
                     "fact": {
                         "kind": f"out-{kind}",
                         "project": project,

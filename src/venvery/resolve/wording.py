@@ -8,7 +8,7 @@ from venvery.resolve.solver import Package
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import View
 
-__all__ = ["joined", "reasons_out", "versions_of", "versions_text"]
+__all__ = ["joined", "plural", "reasons_out", "versions_of", "versions_text"]
 
 _FEW = 3
 
@@ -30,8 +30,8 @@ def versions_text(package: Package, mask: int, domain: int, declared: Iterable[s
     name, mask, usable = str(package.project), mask & ~1, domain & ~1
     if mask.bit_count() == 1:
         return f"{name} {versions_of(package.universe, mask)[0]}"
-    if mask == usable:
-        return name if not mask else f"every version of {name}"
+    if mask and mask == usable:
+        return f"every version of {name}"
     for specifier in sorted(set(declared), key=lambda text: (len(text), text)):
         if specifier and package.universe.mask(specifier) & usable == mask:
             return f"{name}{specifier}"
@@ -41,6 +41,11 @@ def versions_text(package: Package, mask: int, domain: int, declared: Iterable[s
     if _contiguous(mask, usable):
         return f"{name} {versions[0]} to {versions[-1]}"
     return f"{len(versions)} versions of {name} ({versions[0]} … {versions[-1]})"
+
+
+def plural(who: str, mask: int) -> bool:
+    """Tell whether the name of a set of versions takes a plural verb."""
+    return (mask & ~1).bit_count() > 1 and not who.startswith("every ")
 
 
 def _contiguous(mask: int, usable: int) -> bool:
