@@ -144,34 +144,35 @@ class MetadataReader:
     # out of the file, in pieces
 
     async def _from_ranges(self, file: DistFile) -> Known | None:
-        """Read METADATA through range requests; None when the host does not answer them."""
+        """Read METADATA through range requests; None when that does not lead to it.
+
+        What pieces of a file seem to lack is believed only of the whole, verified file.
+        """
         origin = origin_of(file.url)
         works = self._hosts.has(origin, "ranges")
         if works is None:
             async with self._hosts.lock(origin, "ranges"):
                 works = self._hosts.has(origin, "ranges")
                 if works is None:
-                    found = await self._read_pieces(file)
-                    self._hosts.saw(origin, "ranges", found is not None)
-                    return found
-        return await self._read_pieces(file) if works else None
-
-    async def _read_pieces(self, file: DistFile) -> Known | None:
-        tail = await self._tail(file)
-        if tail is None:
+                    tail = await self._tail(file)
+                    self._hosts.saw(origin, "ranges", tail is not None)
+                    return None if tail is None else await self._read_pieces(file, *tail)
+        if not works or (tail := await self._tail(file)) is None:
             return None
-        total, data = tail
+        return await self._read_pieces(file, *tail)
 
+    async def _read_pieces(self, file: DistFile, total: int, tail: bytes) -> Known | None:
         async def read(start: int, end: int) -> bytes:
             reply = await self._range(file, f"bytes={start}-{end - 1}")
             if reply is None or _content_range(reply) != (start, total) or len(reply.body) != end - start:
-                raise SourceGarbage(f"{redact(file.url)}: it answers another range than was asked for")
+                raise BadWheel("another range came than was asked for")
             return reply.body
 
         try:
-            return read_metadata(await read_wheel_metadata(file.project, total, data, read), file)
-        except BadWheel as bad:
-            return NoMetadata(str(bad))
+            found = read_metadata(await read_wheel_metadata(file.project, total, tail, read), file)
+        except BadWheel:
+            return None
+        return None if isinstance(found, NoMetadata) else found
 
     async def _tail(self, file: DistFile) -> tuple[int, bytes] | None:
         """Read the last bytes of a file, and learn its size."""
@@ -184,9 +185,7 @@ class MetadataReader:
         if reply is None:
             return None
         start, total = _content_range(reply)
-        if total <= 0 or start + len(reply.body) != total:
-            raise SourceGarbage(f"{redact(file.url)}: it answers another range than was asked for")
-        return total, reply.body
+        return (total, reply.body) if total and start + len(reply.body) == total else None
 
     async def _size(self, file: DistFile) -> int | None:
         """Ask for the size of a file whose host says that it answers ranges, but not counted from the end."""

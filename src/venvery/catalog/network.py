@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -208,7 +209,9 @@ def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
     )
 
 
+@lru_cache(maxsize=8)
 def _tls(settings: NetworkSettings) -> ssl.SSLContext:
+    """Make the TLS context of some settings; loading the authorities takes longer than a request."""
     try:
         if settings.ca_file is not None:
             context = ssl.create_default_context(cafile=settings.ca_file)

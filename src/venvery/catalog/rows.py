@@ -16,29 +16,29 @@ from venvery.catalog.pages import Link
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import DistFile, FileName, parse_filename
 from venvery.model.names import NormalizedName, normalize
-from venvery.model.versions import InvalidVersion, parse_version
+from venvery.model.versions import InvalidVersion, Version, parse_version
 
 __all__ = ["EMPTY_REVISION", "files_of", "revision_of", "rows_of"]
 
 FORMAT = 1
 EMPTY_REVISION = sha256(b"")
 """The revision of a listing that a source does not have."""
-_STRONG = frozenset({"sha256", "sha384", "sha512", "blake2b_256", "sha3_256", "sha3_512", "md5", "sha1", "sha224"})
+_CHECKABLE = frozenset(
+    {"md5", "sha1", "sha224", "sha384", "sha512", "sha3_224", "sha3_256", "sha3_384", "sha3_512", "blake2b_256"}
+)
+"""Other hashes that are kept, to be checked when the file is fetched."""
 
 
-class _Table:
+class _Table(dict[Any, int]):
     """Numbers values in the order in which they first come."""
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[Any, int] = {}
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = len(self)
+        return number
 
-    def number(self, value: Any) -> int:
-        found = self._numbers.get(value)
-        if found is None:
-            found = self._numbers[value] = len(self.values)
-            self.values.append(value)
-        return found
+    def listed(self) -> list[Any]:
+        """All values in the order of their numbers."""
+        return list(self)
 
 
 class Names:
@@ -46,7 +46,9 @@ class Names:
 
     def __init__(self, project: NormalizedName) -> None:
         self.project = project
-        self._parts: dict[str, FileName | None] = {}
+        self._names: dict[str, bool] = {}
+        self._versions: dict[str, Version | None] = {}
+        self._ends: dict[str, tuple[str, tuple[int, str] | tuple[()]] | None] = {}
 
     def parse(self, filename: str) -> FileName | None:
         """Read a file name; None when it is no wheel or sdist, or one of another project."""
@@ -58,33 +60,31 @@ class Names:
         return self._legacy_sdist(filename)
 
     def _wheel(self, filename: str) -> FileName | None:
-        parts = filename[:-4].split("-")
-        if len(parts) not in (5, 6):
-            return None
-        name = self._part(f"{parts[0]}-1-py3-none-any.whl")
-        version = self._part(f"x-{parts[1]}-py3-none-any.whl")
-        tag = self._part(f"x-1-{'-'.join(parts[-3:])}.whl")
-        if name is None or version is None or tag is None or name.project != self.project:
-            return None
-        if len(parts) == 5:
-            return FileName(self.project, version.version, "wheel", tag.tag, ())
-        build = self._part(f"x-1-{parts[2]}-py3-none-any.whl")
-        return build and FileName(self.project, version.version, "wheel", tag.tag, build.build)
-
-    def _part(self, filename: str) -> FileName | None:
+        """Put together what is known of the parts; a part is new only a few times in a listing."""
+        name, _, rest = filename.partition("-")
+        version, _, end = rest.partition("-")
         try:
-            return self._parts[filename]
+            parts = self._names[name], self._versions[version], self._ends[end]
         except KeyError:
-            found = self._parts[filename] = parse_filename(filename)
-            return found
+            parts = self._learn(name, version, end)
+        if not parts[0] or parts[1] is None or parts[2] is None:
+            return None
+        return FileName(self.project, parts[1], "wheel", *parts[2])
+
+    def _learn(self, name: str, version: str, end: str) -> Any:
+        """Let the reference judge each part in a name whose other parts are surely good."""
+        named = parse_filename(f"{name}-1-py3-none-any.whl")
+        versioned = parse_filename(f"x-{version}-py3-none-any.whl")
+        ended = parse_filename(f"x-1-{end}")
+        self._names[name] = named is not None and named.project == self.project
+        self._versions[version] = None if versioned is None else versioned.version
+        self._ends[end] = None if ended is None else (ended.tag, ended.build)
+        return self._names[name], self._versions[version], self._ends[end]
 
     def _legacy_sdist(self, filename: str) -> FileName | None:
         """Read an sdist whose version has a dash in it (from before PEP 625), knowing its project's name."""
-        for suffix in (".tar.gz", ".zip"):
-            if filename.endswith(suffix):
-                stem = filename.removesuffix(suffix)
-                break
-        else:
+        stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
+        if stem == filename:
             return None
         for place in (index for index, character in enumerate(stem) if character == "-"):
             if normalize(stem[:place]) == self.project:
@@ -108,44 +108,47 @@ def rows_of(
     seen: dict[str, float] = dict(before["seen"]) if before else {}
     given = _given_times(before) if before else {}
     rows: dict[str, list[Any]] = {}
-    for link in links:
-        name = names.parse(link.filename)
-        if name is None or link.filename in rows:
+    for filename, url, hashes, python, yanked, metadata, size, uploaded in links:
+        name = names.parse(filename)
+        if name is None or filename in rows:
             continue
-        hashes = {key: value for key, value in link.hashes.items() if key in _STRONG}
-        digest = hashes.pop("sha256", None)
+        digest = hashes.get("sha256")
         if digest is not None and len(digest) != 64:
             digest = None
-        uploaded = link.upload_time
+        others = None if len(hashes) == (digest is not None) else _other_hashes(hashes)
+        if uploaded is None and given:
+            uploaded = given.get((filename, digest))
         if uploaded is None:
-            uploaded = given.get((link.filename, digest))
-        if uploaded is None:
-            seen.setdefault(link.filename, now)
-        folder, _, last = link.url.rpartition("/")
-        rows[link.filename] = [
-            link.filename,
-            folders.number(folder),
-            None if last == link.filename else last,
-            versions.number(str(name.version)),
-            tags.number(name.tag),
-            list(name.build) or None,
+            seen.setdefault(filename, now)
+        folder, _, last = url.rpartition("/")
+        rows[filename] = [
+            filename,
+            folders[folder],
+            None if last == filename else last,
+            versions[name.version],
+            tags[name.tag],
+            name.build or None,
             digest,
-            link.size,
-            pythons.number(link.requires_python),
-            link.yanked,
-            link.core_metadata,
+            size,
+            pythons[python],
+            yanked,
+            metadata,
             uploaded,
-            sorted(hashes.items()) or None,
+            others,
         ]
     return {
         "format": FORMAT,
-        "folders": folders.values,
-        "versions": versions.values,
-        "tags": tags.values,
-        "pythons": pythons.values,
+        "folders": folders.listed(),
+        "versions": [str(version) for version in versions.listed()],
+        "tags": tags.listed(),
+        "pythons": pythons.listed(),
         "files": [rows[filename] for filename in sorted(rows)],
         "seen": seen,
     }
+
+
+def _other_hashes(hashes: dict[str, str]) -> list[tuple[str, str]] | None:
+    return sorted((name, value) for name, value in hashes.items() if name in _CHECKABLE) or None
 
 
 def _given_times(before: dict[str, Any]) -> dict[tuple[str, str | None], float]:
