@@ -205,6 +205,22 @@ def test_a_direct_reference_is_an_archive_and_comes_back() -> None:
     assert read.pins[0].files == (replace(lock.pins[0].files[0], source=""),)
 
 
+def test_a_local_direct_reference_is_an_archive_by_its_path() -> None:
+    asked = parse_requirement("web @ file:///srv/my%20wheels/web-2.1-py3-none-any.whl")
+    file = dist_file("web-2.1-py3-none-any.whl", url=asked.url, source="")
+    lock = Lock((LINUX,), (replace(pin(file.filename, requested=True), files=(file,)),), (asked,))
+    package = Pylock.from_dict(tomllib.loads(write_pylock(lock))).packages[0]
+    assert package.archive is not None
+    assert (package.archive.url, package.archive.path) == (None, "/srv/my wheels/web-2.1-py3-none-any.whl")
+    assert read_pylock(write_pylock(lock), origin="pylock.toml", targets=(LINUX,)) == lock
+
+
+def test_an_archive_of_another_tool_becomes_a_direct_reference() -> None:
+    text = HEAD + f'[[packages]]\nname = "a"\narchive = {{url = "https://x/a-1-py3-none-any.whl", {HASHES}}}'
+    read = read_pylock(text, origin="pylock.toml", targets=(LINUX,))
+    assert [requirement.text for requirement in read.requirements] == ["a @ https://x/a-1-py3-none-any.whl"]
+
+
 def test_files_of_a_directory_keep_their_file_url() -> None:
     file = dist_file("web-2.1-py3-none-any.whl", url="file:///srv/wheels/web-2.1-py3-none-any.whl")
     written = write_pylock(Lock((LINUX,), (replace(pin(file.filename), files=(file,)),), ()))

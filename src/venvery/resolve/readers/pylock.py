@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, cast
@@ -66,7 +66,7 @@ def read_pylock(
     return Lock(
         targets=tuple(targets),
         pins=_requested(tuple(sorted(pins, key=lambda pin: (pin.project, pin.version))), ours),
-        requirements=(*_requirements(ours, origin), *_direct(pylock, chosen, ours)),
+        requirements=(*_requirements(ours), *_direct(pylock, pins, ours)),
     )
 
 
@@ -200,9 +200,10 @@ def _url(entry: PackageWheel | PackageSdist | PackageArchive, place: str, direct
         if urlsplit(entry.url).scheme not in ("http", "https", "file"):
             raise BadLock(f"{place} names a file by a URL that is not http, https or file")
         return entry.url
-    if directory is None:
+    path = PurePath(entry.path or "")
+    if directory is None and not path.is_absolute():
         raise BadLock(f"{place} names a file by its path, which cannot be followed here")
-    return (directory / (entry.path or "")).as_uri()
+    return (path if directory is None else directory / path).as_uri()
 
 
 def _our_tool(pylock: Pylock) -> Mapping[str, Any]:
@@ -221,7 +222,7 @@ def _requested(pins: tuple[Pin, ...], ours: Mapping[str, Any]) -> tuple[Pin, ...
     return tuple(replace(pin, requested=pin.project in asked) for pin in pins)
 
 
-def _requirements(ours: Mapping[str, Any], origin: str) -> list[Requirement]:
+def _requirements(ours: Mapping[str, Any]) -> list[Requirement]:
     """Read the requirements that our own writer noted; they only inform, so a broken one is passed over."""
     found = []
     for text in ours.get("requirements") or ():
@@ -232,11 +233,12 @@ def _requirements(ours: Mapping[str, Any], origin: str) -> list[Requirement]:
     return found
 
 
-def _direct(pylock: Pylock, chosen: Mapping[int, list[int]], ours: Mapping[str, Any]) -> list[Requirement]:
-    """Give a `name @ URL` for every chosen archive, unless the noted requirements have it."""
-    known = {requirement.project for requirement in _requirements(ours, "") if requirement.url}
+def _direct(pylock: Pylock, pins: Iterable[Pin], ours: Mapping[str, Any]) -> list[Requirement]:
+    """Give a `name @ URL` for every archive, unless the noted requirements have it."""
+    archives = {package.name for package in pylock.packages if package.archive}
+    known = {requirement.project for requirement in _requirements(ours) if requirement.url}
     return [
-        parse_requirement(f"{package.name} @ {package.archive.url}")
-        for place, package in enumerate(pylock.packages)
-        if place in chosen and package.archive and package.archive.url and package.name not in known
+        parse_requirement(f"{pin.project} @ {pin.files[0].url}")
+        for pin in pins
+        if pin.project in archives - known and pin.files
     ]

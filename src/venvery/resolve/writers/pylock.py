@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import tomli_w
 from packaging.markers import Marker
@@ -106,8 +108,12 @@ def _described(file: DistFile) -> dict[str, Any]:
 
 
 def _archive(file: DistFile) -> PackageArchive:
+    """Describe a direct reference. A local one is given by its path: uv takes no `file:` URL here."""
+    parts = urlsplit(file.url)
+    local = re.sub(r"^/(?=[A-Za-z]:/)", "", unquote(parts.path)) if parts.scheme == "file" else None
     return PackageArchive(
-        url=without_credentials(file.url),
+        url=without_credentials(file.url) if local is None else None,
+        path=local,
         size=file.size,
         upload_time=file.upload_time,
         hashes=hashes_of(file),
