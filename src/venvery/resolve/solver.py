@@ -132,13 +132,17 @@ class TargetSolver:
                 raise NoAnswer(self, engine.failure if engine.failure is not None else -1)
             chosen = self._next()
             if chosen is None:
-                return self._checked(self._picks())
+                unfounded = self._without_leave() if self._lenient else None
+                if unfounded is None:
+                    return self._picks()
+                self._guard(*unfounded)
+                continue
             package, rank = chosen
             if package in self._owners:
                 yield from self._switch_on(package)
                 continue
             if rank is None:
-                self._guard(package)
+                self._guard(package, engine.now[package] & ~1)
                 continue
             dependencies = yield from self._ready(package, rank)
             if isinstance(dependencies, Unusable):
@@ -274,10 +278,9 @@ class TargetSolver:
             matching &= package.universe.mask(from_requirement(bound).specifier)
         return not matching
 
-    def _guard(self, number: int) -> None:
+    def _guard(self, number: int, left: int) -> None:
         """Rule out versions for which leave is needed and nobody who is in the answer gives it."""
         package = self._package(number)
-        left = self.engine.now[number] & ~1
         yanked = left & ~package.view.plain
         terms = {number: left}
         for wish in package.wishes:
@@ -513,15 +516,15 @@ class TargetSolver:
 
     # ------------------------------------------------------------------ the answer
 
-    def _checked(self, picks: dict[NormalizedName, Pick]) -> dict[NormalizedName, Pick]:
-        """Refuse an answer of a lenient search that takes versions without leave."""
-        if self._lenient:
-            for project, pick in picks.items():
-                package = self._package(self._numbers[project])
-                version = 2 << pick.version
-                if not version & (package.fine | package.preferred) and not self._with_leave(package, version):
-                    raise NoAnswer(self, -1)
-        return picks
+    def _without_leave(self) -> tuple[int, int] | None:
+        """Find a chosen version that needs leave and has none."""
+        for number in self._numbers.values():
+            if self.engine.decided(number):
+                package, version = self._package(number), self.engine.now[number]
+                allowed = package.fine | package.preferred
+                if not version & allowed and not self._with_leave(package, version):
+                    return number, version
+        return None
 
     def _picks(self) -> dict[NormalizedName, Pick]:
         picks = {}
