@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol, cast
@@ -113,28 +115,37 @@ class _Compiler:
         self._interpreter = interpreter
         self._family = family
         self._process: subprocess.Popen[bytes] | None = None
+        self._deadline = math.inf
+        self._done = threading.Event()
         self._start()
 
     def __enter__(self) -> _Compiler:
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._done.set()
         self._stop()
 
     def compile(self, source: _Source) -> bytes:
         """Give the content of the `.pyc`; nothing when the source does not compile."""
         if self._process is None:
             self._start()
-        timer = threading.Timer(FILE_SECONDS, self._kill)
-        timer.daemon = True
-        timer.start()
+        self._deadline = time.monotonic() + FILE_SECONDS
         try:
             return self._exchange(source)
         except (_Broken, OSError):
             self._stop()
             return b""
         finally:
-            timer.cancel()
+            self._deadline = math.inf
+
+    def _watch(self) -> None:
+        """Kill an interpreter that is over its time."""
+        while not self._done.wait(min(1.0, FILE_SECONDS / 4)):
+            process = self._process
+            if time.monotonic() > self._deadline and process is not None:
+                process.kill()
 
     def _exchange(self, source: _Source) -> bytes:
         # The interpreter reads a file whole before it answers, so that neither side waits for the other.
@@ -179,10 +190,6 @@ class _Compiler:
         if self._process is None or self._process.stdin is None or self._process.stdout is None:
             raise _Broken
         return self._process.stdin, self._process.stdout
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
 
     def _stop(self) -> None:
         process, self._process = self._process, None
