@@ -39,13 +39,19 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here, after a command that needs nothing of it has had its chance in its own module.
     from venvery.cli.exits import exit_code
     from venvery.client.errors import ClientError
-    from venvery.errors import VenveryError
+    from venvery.errors import Unsatisfiable, VenveryError
 
     try:
         return command(arguments)
+    except Unsatisfiable as error:
+        from venvery.resolve.explain import story
+
+        say_error(story(error.explanation) if error.explanation else str(error), error.hint)
+        return exit_code(error)
     except VenveryError as error:
         say_error(str(error), error.hint)
         return exit_code(error)
     except ClientError as error:
-        say_error(str(error), error.hint)
+        story_of_server = error.problem.get("story") if isinstance(error.problem, dict) else None
+        say_error(str(story_of_server or error), error.hint)
         return error.exit_code

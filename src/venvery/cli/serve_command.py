@@ -19,10 +19,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted. Raises `BadConfiguration` or `StorageFailed`."""
     import uvicorn
 
+    from venvery.server.logs import set_up_logs
     from venvery.server.app import create_app
     from venvery.services.house import open_house
     from venvery.storage.database import Database
 
+    set_up_logs()
     configuration = configuration_of(arguments)
     Database.open_file(configuration.data / "venvery.sqlite").close()  # a bad data folder is said here, plainly
     listening = _listen(configuration.host, configuration.port)

@@ -30,10 +30,16 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
     from venvery.cli.console import say
     from venvery.config import CommandOptions, Machine, SourceWords, load_configuration
 
+    from venvery.errors import BadConfiguration
+
     machine = Machine(dict(os.environ), Path.home(), Path(sys.prefix), sys.platform, Path.cwd())
     line = SourceWords(
         arguments.index_url, tuple(arguments.extra_index_url), tuple(arguments.find_links), arguments.no_index
     )
+    for place in arguments.find_links:
+        # Pip goes on without it; here it was typed a moment ago, and going on would blame the requirements.
+        if "://" not in place and not Path(place).exists():
+            raise BadConfiguration(f"--find-links {place}: there is no such file or folder")
     words = _words(written).then(line) if written is not None else line
     options = CommandOptions(
         data=Path(arguments.data) if arguments.data else None,

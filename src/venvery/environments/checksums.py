@@ -5,7 +5,7 @@ x^0. Appending n bytes multiplies what went before by x^(8n), so
 
     crc(a + b) = crc(a) · x^(8·len(b))  xor  crc(b)      (mod P)
 
-x^(8n) is the product of one power for every byte of n that is not zero, and those powers are tabled.
+x^(8n) is the product of x^(8·2^k) for every bit k of n that is set, and those powers are tabled.
 """
 
 from __future__ import annotations
@@ -34,23 +34,22 @@ def _times(a: int, b: int) -> int:
     return product
 
 
+def _squares() -> tuple[int, ...]:
+    """Give x^(8·2^k) for every bit k of a 64-bit length."""
+    powers = [_ONE >> 8]
+    while len(powers) < 64:
+        powers.append(_times(powers[-1], powers[-1]))
+    return tuple(powers)
+
+
+_SQUARES = _squares()
+
+
 @lru_cache(maxsize=65536)
 def _shift(length: int) -> int:
     """Give x^(8·length)."""
-    shift, place = _ONE, 0
-    while length:
-        if length & 0xFF:
-            shift = _times(_power(place, length & 0xFF), shift)
-        length >>= 8
-        place += 1
+    shift = _ONE
+    for bit, power in enumerate(_SQUARES[: length.bit_length()]):
+        if length >> bit & 1:
+            shift = _times(power, shift)
     return shift
-
-
-@lru_cache(maxsize=4096)
-def _power(place: int, digit: int) -> int:
-    """Give x^(8 · digit · 256^place)."""
-    if digit > 1:
-        return _times(_power(place, digit - 1), _power(place, 1))
-    if place:
-        return _times(_power(place - 1, 255), _power(place - 1, 1))
-    return _ONE >> 8

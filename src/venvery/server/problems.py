@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from venvery import errors
+from venvery.resolve.explain import story
 
 __all__ = ["Problem", "on_http_exception", "on_unexpected", "on_venvery_error", "problem_of"]
 
@@ -50,7 +51,7 @@ def problem_of(error: errors.VenveryError) -> tuple[int, dict[str, Any]]:
     """Give the HTTP status and the problem document of an error.
 
     `type` is stable; `title` is the class of the problem, `detail` the sentence for a person, `hint` what to
-    do next, and `explanation` the derivation when a request cannot be satisfied.
+    do next; when a request cannot be satisfied `explanation` is the derivation as a tree and `story` as text.
     """
     kind, status, name = next(entry for entry in _STATUS if isinstance(error, entry[0]))
     title = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
@@ -63,6 +64,8 @@ def problem_of(error: errors.VenveryError) -> tuple[int, dict[str, Any]]:
     if error.hint:
         document["hint"] = error.hint
     document |= {name: error.evidence[name] for name in _EVIDENCE if error.evidence.get(name) is not None}
+    if isinstance(error, errors.Unsatisfiable) and error.explanation:
+        document["story"] = story(error.explanation)
     return status, document
 
 

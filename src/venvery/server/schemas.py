@@ -95,7 +95,8 @@ PROBLEM: dict[str, Any] = {
                     "status": {"type": "integer"},
                     "detail": {"type": "string"},
                     "hint": {"type": "string"},
-                    "explanation": {},
+                    "explanation": {"description": "the derivation of an unsatisfiable request, as a tree"},
+                    "story": {"type": "string", "description": "the same as text"},
                 },
             }
         }
