@@ -214,11 +214,12 @@ def test_a_broken_wheel_has_no_metadata_and_says_why(
 def test_pieces_that_seem_broken_are_believed_of_the_whole_file_only(
     data_dir: Path, serve_index: ServeIndex
 ) -> None:
-    server = serve_index([wheel()], settings=Settings(pep658="off"))
-    server.fault("*.whl", "corrupt", times=1)
+    long = make_wheel("a", "1.0", requires=[f"b{number * 7919 % 10007}" for number in range(500)])
+    server = serve_index([long], settings=Settings(pep658="off"))
+    server.fault("*.whl", "corrupt", times=1)  # in the middle, where METADATA is
     heard = Heard()
     (found,) = metadata(data_dir, [of(server)], "a", reporter=heard).values()
-    assert expected(found) == FULL
+    assert isinstance(found, CoreMetadata) and len(found.requires_dist) == 500
     assert heard.metadata == {"file": 1}
 
 

@@ -7,6 +7,7 @@ all is description.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata
@@ -18,6 +19,7 @@ __all__ = ["METADATA_LIMIT", "Header", "read_header", "read_metadata", "read_pkg
 METADATA_LIMIT = 16 * 1024 * 1024
 """Bytes; what is larger is not core metadata but an attack or an accident."""
 
+_FIELD = re.compile(r"([!-9;-~]*):")
 _DECISIVE = frozenset({"requires-dist", "requires-python", "provides-extra", "version"})
 
 
@@ -48,11 +50,11 @@ def read_header(data: bytes) -> Header:
             if values:
                 values[-1] = f"{values[-1]} {line.strip()}".strip()
             continue
-        name, colon, value = line.partition(":")
-        if not colon or not name or " " in name.rstrip():
+        field = _FIELD.match(line)
+        if field is None:
             break
-        values = fields.setdefault(name.strip().lower(), [])
-        values.append(value.strip())
+        values = fields.setdefault(field[1].lower(), [])
+        values.append(line[field.end() :].strip())
     return Header(fields)
 
 
