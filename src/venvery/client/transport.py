@@ -92,6 +92,14 @@ class HttpTransport:
             response = self._wait_for_job(response, data, accept)
         return _Body(response)
 
+    def post(self, path: str, body: Dict[str, Any], accept: str) -> bytes:
+        """POST to another route; give the whole answer. Raises `ClientError`."""
+        answer = _Body(self._ask("POST", path, json.dumps(body).encode(), [accept]))
+        try:
+            return b"".join(iter(lambda: answer.read(1 << 16), b""))
+        finally:
+            answer.close()
+
     def _wait_for_job(
         self, response: http.client.HTTPResponse, data: bytes, accept: List[str]
     ) -> http.client.HTTPResponse:
