@@ -119,7 +119,7 @@ def test_bad_prefixes(server: ServerProcess, tmp_path: Path, prefix: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "python", ["python3", "/usr/bin/../python3", "/usr/bin/py\nthon", "/usr/bin/python3 -c evil"]
+    "python", ["bin/python3", "/usr/bin/../python3", "/usr/bin/py\nthon", "/usr/bin/python3 -c evil"]
 )
 def test_bad_interpreters(server: ServerProcess, tmp_path: Path, python: str) -> None:
     body = {"requirements": ["idna"], "target": {"python": HERE_PYTHON}, "prefix": "/srv/e", "python": python}
@@ -186,9 +186,7 @@ def test_paths_that_are_not_there(server: ServerProcess, tmp_path: Path) -> None
 
 
 def test_a_flat_folder_that_is_not_there(venvery: Venvery, tmp_path: Path) -> None:
-    result = venvery("resolve", "idna", "--no-index", "--find-links", tmp_path / "nowhere")
-    assert result.code in (2, 3)
-    refuses(result, result.code, "nowhere")
+    refuses(venvery("resolve", "idna", "--no-index", "--find-links", tmp_path / "nowhere"), 2, "nowhere")
 
 
 def test_a_data_folder_that_cannot_be(venvery: Venvery, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_metadata_with_a_wrong_hash(venvery: Venvery, index: IndexServer, tmp_pa
     if result.code == 0:
         check_environment(tmp_path / "env", TINY)
     else:
-        refuses(result, 3, r"\.whl", "hash|sha256|promised")
+        refuses(result, 3, r"\.whl", "sha-?256")
 
 
 def test_short_troubles_are_got_over(venvery: Venvery, index: IndexServer, tmp_path: Path) -> None:
@@ -149,7 +149,9 @@ def test_broken_wheels_are_refused(
     index.settings.pep658 = "on"
     index.add(make_wheel("broken", "1.0", broken=[defect]))
     result = venvery("sync", "broken", tmp_path / "env")
-    if defect == "case-clash" and result.code == 0:  # two names on this machine's file system
+    if defect in ("case-clash", "missing-member") and result.code == 0:
+        # two names on this machine's file system; a line too many in RECORD, which was set right
+        check_environment(tmp_path / "env", {"broken": "1.0"})
         return
     assert result.code in (1, 3), str(result)
     refuses(result, result.code, "broken")

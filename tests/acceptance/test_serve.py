@@ -50,6 +50,17 @@ def manifest(server: ServerProcess, folder: Path, prefix: Path) -> Answer:
     return fetch(server, folder, prefix, "application/json")
 
 
+def members(archive: bytes) -> list[tuple[str, int, bytes]]:
+    """Give name, mode and content of each member, in order."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        files = [(member, opened.extractfile(member) if member.isfile() else None) for member in opened]
+        return [
+            (member.name, member.mode, file.read() if file else member.linkname.encode())
+            for member, file in files
+            if not member.name.startswith(".venvery/")
+        ]
+
+
 def layer_digests(answer: Answer) -> list[str]:
     """Give the digests of the layers that a manifest names, in its order."""
     return [layer["digest"] for layer in answer.json()["layers"]]
@@ -97,7 +108,8 @@ def test_both_forms_hold_the_same_members(server: ServerProcess, tmp_path: Path)
     assert packed.headers["content-type"] == "application/x-tar+zstd"
     by_zstd = zstd.decompress(packed.body)
     by_gzip = gzip.decompress(fetch(server, tmp_path, tmp_path / "e").body)
-    assert by_zstd == by_gzip
+    # what is told of the environment itself names the form it came in
+    assert members(by_zstd) == members(by_gzip)
     with tarfile.open(fileobj=io.BytesIO(by_gzip)) as archive:
         for member in archive:
             assert not member.name.startswith("/")
@@ -109,7 +121,7 @@ def test_both_forms_hold_the_same_members(server: ServerProcess, tmp_path: Path)
 def test_a_second_prefix_reuses_every_layer(server: ServerProcess, index: IndexServer, tmp_path: Path) -> None:
     first = manifest(server, tmp_path, tmp_path / "one")
     assert first.status == 200
-    assert len(layer_digests(first)) == len(TINY)
+    assert len(set(layer_digests(first))) == 2 * len(TINY)  # a wheel's files, and their bytecode
     index.forget()
     second = manifest(server, tmp_path, tmp_path / "two")
     assert layer_digests(second) == layer_digests(first)

@@ -222,8 +222,8 @@ def test_a_replaced_file_on_the_index_is_noticed(venvery: Venvery, index: IndexS
     """The lock promises hashes; other bytes under the same name are not installed."""
     lock = tmp_path / "pylock.toml"
     lock.write_text(venvery("resolve", "idna", "--format", "pylock").check().stdout)
-    index.add(make_wheel("idna", "3.7", files={"idna/__init__.py": "import os  # evil\n"}))
+    index.add(make_wheel("idna", "3.7", files={"idna/__init__.py": '__version__ = "6.6"\n'}))
     refuses(
-        venvery("sync", lock, tmp_path / "env", "--data", tmp_path / "fresh"), 3, "idna-3.7", "hash|sha256|digest"
+        venvery("sync", lock, tmp_path / "env", "--data", tmp_path / "fresh"), 3, "idna-3.7", "promised|sha-?256"
     )
     assert not (tmp_path / "env").exists()
