@@ -27,7 +27,7 @@ def in_house(
     """Open the house, let it work, close it."""
 
     async def run() -> T:
-        async with open_house(configuration, report=report) as house:
+        async with open_house(configuration, report=report, trusts_locks=True) as house:
             return await work(house)
 
     return asyncio.run(run())

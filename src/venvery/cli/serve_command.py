@@ -19,8 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted. Raises `BadConfiguration` or `StorageFailed`."""
     import uvicorn
 
-    from venvery.server.logs import set_up_logs
     from venvery.server.app import create_app
+    from venvery.server.logs import set_up_logs
     from venvery.services.house import open_house
     from venvery.storage.database import Database
 

@@ -29,7 +29,6 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
     """
     from venvery.cli.console import say
     from venvery.config import CommandOptions, Machine, SourceWords, load_configuration
-
     from venvery.errors import BadConfiguration
 
     machine = Machine(dict(os.environ), Path.home(), Path(sys.prefix), sys.platform, Path.cwd())

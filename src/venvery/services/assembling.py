@@ -74,6 +74,13 @@ class Assembler:
         )
         return Assembled(manifest, (*layers, *compiled), lock.warnings)
 
+    def has(self, wheel: DistFile, family: Family) -> bool:
+        """Tell whether the layer of a wheel is there already."""
+        return (
+            wheel.sha256 is not None
+            and self._stored(wheel.sha256, family, _recipe(_direct_url(wheel))) is not None
+        )
+
     def known(self, key: str) -> Assembled:
         """Give an environment that was assembled before. Raises `NotFound`."""
         stored = self._database.environments.get(key)

@@ -32,6 +32,7 @@ from venvery.resolve import Resolution
 from venvery.services.assembling import Assembled, Assembler
 from venvery.services.documents import Asked, Defaults, Place, read_body
 from venvery.services.resolving import Resolver
+from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
 
@@ -60,10 +61,14 @@ class House:
         *,
         allowed_urls: tuple[str, ...],
         defaults: Defaults,
+        trusts_locks: bool = False,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._defaults = defaults
+        self._catalog = catalog
+        self._allowed_urls = allowed_urls
+        self._trusts_locks = trusts_locks
         self._resolver = Resolver(catalog, allowed_urls=allowed_urls)
         self._assembler = Assembler(
             catalog, database, blobs, find_interpreter=_interpreter_of, workers=os.cpu_count() or 1
@@ -83,7 +88,14 @@ class House:
 
     async def environment(self, asked: Asked) -> Assembled:
         """Make the environment that a request asks for, from its lock or from its requirements."""
-        lock = asked.lock or (await self.resolve(asked)).lock
+        lock = asked.lock
+        if lock is None:
+            lock = (await self.resolve(asked)).lock
+        elif not self._trusts_locks:
+            family = lock.targets[0].family
+            lock = await vouch(
+                lock, self._catalog, self._allowed_urls, lambda file: self._assembler.has(file, family)
+            )
         return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
 
     async def known_environment(self, key: str) -> Assembled:
@@ -134,8 +146,13 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(configuration: Configuration, *, report: Reporter | None = None) -> AsyncIterator[House]:
-    """Open the house on a configuration's data folder and sources; closed at the end of the context."""
+async def open_house(
+    configuration: Configuration, *, report: Reporter | None = None, trusts_locks: bool = False
+) -> AsyncIterator[House]:
+    """Open the house on a configuration's data folder and sources; closed at the end of the context.
+
+    `trusts_locks`: the URLs in a lock are used as they are, for the one who asks is the one who runs this.
+    """
     database = Database.open_file(configuration.data / "venvery.sqlite")
     try:
         blobs = Blobs.open_folder(configuration.data / "blobs")
@@ -154,6 +171,7 @@ async def open_house(configuration: Configuration, *, report: Reporter | None = 
                 blobs,
                 allowed_urls=configuration.allowed_urls,
                 defaults=_this_machine(),
+                trusts_locks=trusts_locks,
             )
     finally:
         database.close()
