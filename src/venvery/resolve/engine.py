@@ -44,6 +44,8 @@ class Engine:
         self.causes: list[Any] = []
         """Why each clause is true: `Derived`, or whatever `add` was given."""
         self.conflicts = 0
+        self.blamed: list[tuple[int, int]] = []
+        """Whom each conflict cost something: the package and the clause that bound it; for the user to empty."""
         self.failure: int | None = None
         """The empty clause, once there is no solution."""
         self.level = 0
@@ -177,6 +179,7 @@ class Engine:
             below = bisect_right(self._starts, others) if others >= 0 else 0
             if below < level:
                 self._jump(below)
+                self.blamed.append((top_term[0], clause))
                 if learned:
                     self._attach(clause)
                 else:
@@ -209,6 +212,26 @@ class Engine:
         for p, m, _rest in self.terms[cause]:
             merged[p] = mask | m if p == package else merged.get(p, -1) & m
         return self._store(merged, Derived(clause, cause, package))
+
+    def certain(self, package: int) -> int:
+        """Give what a package may be whatever is decided."""
+        start = self._starts[0] if self._starts else len(self._trail)
+        value = self.domain[package]
+        for step, after in self._history[package]:
+            if step >= start:
+                break
+            value = after
+        return value
+
+    def reason(self, package: int) -> int:
+        """Give the clause that bound a package last; -1 when it was decided or never bound."""
+        history = self._history[package]
+        return self._trail[history[-1][0]][2] if history else -1
+
+    def reconsider(self, package: int) -> None:
+        """Go back to before a package was decided."""
+        step = next(s for s, _mask in self._history[package] if self._trail[s][2] < 0)
+        self._jump(bisect_right(self._starts, step) - 1)
 
     def _jump(self, level: int) -> None:
         """Undo everything above a level."""

@@ -24,8 +24,12 @@ __all__ = ["NoAnswer", "Pick", "TargetSolver"]
 
 MAX_DECISIONS = 200_000
 MAX_PACKAGES = 20_000
-_EARLY_AFTER = 5
-"""Conflicts after which a package is decided before others."""
+_CONFLICTS = 5
+"""After so many conflicts the package that suffers is decided before others, the one that causes them after."""
+_TRIES = 3
+"""After so many tried versions of a package, the dependencies of all its versions are looked at together."""
+_BATCH = 64
+"""How many versions' metadata is asked for at once, at most, on a walk back through a package's releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class Package:
     wishes: list[_Wish] = field(default_factory=list)
     prerelease_named: bool = False
     tried: int = 0
+    """How many of its versions' dependencies were looked at."""
+    suffered: int = 0
+    caused: int = 0
+    merged: int = 0
+    """The versions whose dependencies have gone in together."""
 
 
 class TargetSolver:
@@ -107,6 +116,8 @@ class TargetSolver:
         self._owners: dict[int, int] = {}
         self._extra_bits = 0
         self._early = 0
+        self._late = 0
+        self._waiting: dict[NormalizedName, list[tuple[int, int, Dependency]]] = {}
         self._expanded: set[tuple[int, int, NormalizedName | None]] = set()
         options = request.options
         self._roots = [(r, from_requirement(r)) for r in request.requirements]
@@ -128,8 +139,7 @@ class TargetSolver:
         yield from self._start()
         engine = self.engine
         while True:
-            if not engine.solve_units():
-                raise NoAnswer(self, engine.failure if engine.failure is not None else -1)
+            self._settle()
             chosen = self._next()
             if chosen is None:
                 unfounded = self._without_leave() if self._lenient else None
@@ -166,17 +176,48 @@ class TargetSolver:
                 for extra in dependency.extras:
                     self.engine.add([(self._extra(number, extra), 1)], Requested(requirement, dependency, extra))
 
+    def _settle(self) -> None:
+        """Draw conclusions, and take note of whom conflicts hit. Raises `NoAnswer`."""
+        engine = self.engine
+        while True:
+            if not engine.solve_units():
+                raise NoAnswer(self, engine.failure if engine.failure is not None else -1)
+            if not engine.blamed:
+                return
+            blamed, engine.blamed = engine.blamed, []
+            for package, clause in blamed:
+                self._blame(package, clause)
+
     def _still_open(self, package: int, rank: int) -> bool:
         """Draw conclusions; tell whether a version can still be decided at once."""
         engine = self.engine
         before = engine.conflicts
-        if not engine.solve_units():
-            raise NoAnswer(self, engine.failure if engine.failure is not None else -1)
-        return (
-            engine.conflicts == before
-            and bool(engine.open >> package & 1)
-            and bool(engine.now[package] & (2 << rank))
-        )
+        self._settle()
+        if engine.conflicts != before:
+            return False
+        if engine.now[package] & (2 << rank):
+            return bool(engine.open >> package & 1)
+        self._blame(package, engine.reason(package))
+        return False
+
+    def _blame(self, package: int, clause: int) -> None:
+        """Count a conflict; when it is one of many, decide its victim earlier and its causes later."""
+        engine = self.engine
+        victim = self.packages[package]
+        if not isinstance(victim, Package):
+            return
+        victim.suffered += 1
+        if victim.suffered == _CONFLICTS:
+            self._early |= 1 << package
+            self._late &= ~(1 << package)
+        for other, _mask, _rest in engine.terms[clause]:
+            cause = self.packages[other]
+            if other == package or not isinstance(cause, Package) or not engine.decided(other):
+                continue
+            cause.caused += 1
+            if cause.caused == _CONFLICTS and not self._early >> other & 1:
+                self._late |= 1 << other
+                engine.reconsider(other)
 
     def _decide(self, package: int, rank: int) -> None:
         self.decisions += 1
@@ -185,10 +226,6 @@ class TargetSolver:
                 f"no answer after {MAX_DECISIONS} tried versions",
                 hint="pin some of the requirements more tightly",
             )
-        known = self._package(package)
-        known.tried += 1
-        if known.tried == _EARLY_AFTER:
-            self._early |= 1 << package
         self.engine.decide(package, 2 << rank)
 
     def _next(self) -> tuple[int, int | None] | None:
@@ -207,7 +244,7 @@ class TargetSolver:
         left = engine.open & ~self._extra_bits
         shy = None
         while left:
-            ready = left & engine.single or left & self._early or left
+            ready = left & engine.single or left & self._early or left & ~self._late or left
             low = ready & -ready
             number = low.bit_length() - 1
             rank = self._choose(number)
@@ -310,6 +347,16 @@ class TargetSolver:
         """Add the clauses of what a version depends on, or of what one of its extras adds."""
         self._expanded.add((number, rank, extra))
         versions = 2 << rank
+        if extra is None:
+            package = self._package(number)
+            package.tried += 1
+            if package.tried >= _TRIES:
+                self._merge_around(number)
+            if package.merged & versions:
+                for stated in dependencies:
+                    for dependency in self._effective(stated):
+                        self._number(dependency.project)
+                return
         holders: tuple[tuple[int, int], ...] = ((number, versions),)
         if extra is not None:
             holders = (*holders, (self._extra(number, extra), 2))
@@ -321,6 +368,40 @@ class TargetSolver:
                 for asked in dependency.extras:
                     switch = self._extra(wanted, asked)
                     self.engine.add([*holders, (switch, 1)], Requires(number, versions, extra, dependency, asked))
+
+    def _merge_around(self, number: int) -> None:
+        """Add the dependencies of all versions of a package, and of those that it depends on."""
+        self._merge(number)
+        for dependency, _versions in self._package(number).view.merged().dependencies:
+            direct = self._numbers.get(dependency.project)
+            if direct is not None:
+                self._merge(direct)
+
+    def _merge(self, number: int) -> None:
+        package = self._package(number)
+        merged = package.view.merged()
+        new = self.engine.domain[number] & ~package.merged
+        package.merged |= merged.versions
+        for why, versions in merged.out:
+            if versions & new:
+                self.engine.add([(number, versions & new)], Out(number, versions & new, why))
+        for stated, versions in merged.dependencies:
+            if versions & new:
+                for dependency in self._effective(stated):
+                    if dependency.project in self._numbers:
+                        self._state(number, versions & new, dependency)
+                    else:
+                        late = self._waiting.setdefault(dependency.project, [])
+                        late.append((number, versions & new, dependency))
+
+    def _state(self, number: int, versions: int, dependency: Dependency) -> None:
+        """Add the clauses of one dependency of some versions."""
+        wanted = self._number(dependency.project)
+        holders = ((number, versions),)
+        self._wish(wanted, holders, dependency, Requires(number, versions, None, dependency))
+        for asked in dependency.extras:
+            switch = self._extra(wanted, asked)
+            self.engine.add([*holders, (switch, 1)], Requires(number, versions, None, dependency, asked))
 
     def _wish(self, wanted: int, holders: tuple[tuple[int, int], ...], dependency: Dependency, fact: Fact) -> None:
         package = self._package(wanted)
@@ -349,8 +430,7 @@ class TargetSolver:
                 return
             before = self.engine.conflicts
             self._expand(owner, rank, extra, added)
-            if not self.engine.solve_units():
-                raise NoAnswer(self, self.engine.failure if self.engine.failure is not None else -1)
+            self._settle()
             if self.engine.conflicts != before:
                 return
         self.engine.decide(switch, 2)
@@ -390,6 +470,8 @@ class TargetSolver:
         for bound in self._bounds.get(project, ()):
             allowed = universe.mask(from_requirement(bound).specifier) | 1
             self.engine.add([(number, ~allowed)], Bounded(bound))
+        for holder, versions, dependency in self._waiting.pop(project, ()):
+            self._state(holder, versions, dependency)
         return number
 
     def _domain(self, package: Package) -> int:
@@ -481,6 +563,8 @@ class TargetSolver:
         listings: dict[NormalizedName, None] = {}
         metadata: dict[str, DistFile] = {}
         self._ask(number, rank, extra, listings, metadata)
+        if metadata:
+            self._ask_on(number, rank, metadata)
         bits = self.engine.open & ~self._extra_bits
         while bits:
             low = bits & -bits
@@ -508,6 +592,21 @@ class TargetSolver:
             listings.update(dict.fromkeys(self._unlisted(dependencies, extra)))
             for asked in self._asked_extras(number):
                 listings.update(dict.fromkeys(self._unlisted(dependencies, asked)))
+
+    def _ask_on(self, number: int, rank: int, metadata: dict[str, DistFile]) -> None:
+        """On a walk back through a package's releases, ask for more of them each time."""
+        package = self._package(number)
+        if package.tried < _TRIES:
+            return
+        left = self.engine.certain(number) & package.fine & ((2 << rank) - 1)
+        count = min(2 * package.tried, _BATCH)
+        while left and count:
+            rank = left.bit_length() - 2
+            left ^= 2 << rank
+            if package.view.dependencies(rank) is None:
+                file = package.view.metadata_file(rank)
+                metadata[file.key] = file
+                count -= 1
 
     def _asked_extras(self, number: int) -> Iterator[NormalizedName]:
         for (owner, extra), switch in self._extras.items():

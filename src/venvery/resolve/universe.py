@@ -34,7 +34,18 @@ class Universe:
     shared by requests and threads: whoever comes second computes the same value.
     """
 
-    __slots__ = ("_groups", "_masks", "_metadata", "_views", "by_version", "full", "listing", "rank", "versions")
+    __slots__ = (
+        "_groups",
+        "_known",
+        "_masks",
+        "_metadata",
+        "_views",
+        "by_version",
+        "full",
+        "listing",
+        "rank",
+        "versions",
+    )
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
@@ -49,6 +60,7 @@ class Universe:
         self.rank: dict[Version, int] = {version: i for i, version in enumerate(self.versions)}
         self.full: int = (1 << (len(self.versions) + 1)) - 1
         self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
+        self._known = 0
         self._masks: dict[str, int] = {"": self.full & ~1}
         self._groups: dict[Group, tuple[int, int]] | None = None
         self._views: dict[Hashable, View] = {}
@@ -62,6 +74,11 @@ class Universe:
         """Give what is known of a file's core metadata; None when nothing is known yet."""
         return self._metadata.get(file.key)
 
+    @property
+    def known(self) -> int:
+        """A number that grows with everything that is learned about the metadata."""
+        return self._known
+
     def set_metadata(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> None:
         """Add what was learned about a file's core metadata.
 
@@ -70,6 +87,7 @@ class Universe:
         held = self._metadata.get(file.key)
         if held is None or (isinstance(held, NoMetadata) and isinstance(metadata, CoreMetadata)):
             self._metadata[file.key] = metadata
+            self._known += 1
 
     def mask(self, specifier: str) -> int:
         """Give the versions that a specifier contains, pre-releases included; bit 0 is never set.

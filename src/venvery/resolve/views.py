@@ -59,10 +59,33 @@ class Unusable:
     kind: str = "metadata"
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What all versions together depend on."""
+
+    known: int
+    """How much metadata it was made from."""
+    dependencies: tuple[tuple[Dependency, int], ...]
+    """Each dependency with the versions that have it."""
+    out: tuple[tuple[Unusable, int], ...]
+    versions: int
+    """The versions whose dependencies are all among them."""
+
+
 class View:
     """A universe as one target sees it."""
 
-    __slots__ = ("_dependencies", "_metadata_files", "facts", "plain", "rules", "stable", "universe", "usable")
+    __slots__ = (
+        "_dependencies",
+        "_merged",
+        "_metadata_files",
+        "facts",
+        "plain",
+        "rules",
+        "stable",
+        "universe",
+        "usable",
+    )
 
     def __init__(self, universe: Universe, facts: TargetFacts, rules: FileRules) -> None:
         self.universe = universe
@@ -73,6 +96,7 @@ class View:
         self.stable = self.plain & ~universe.prerelease_mask()
         self._dependencies: dict[int, Dependencies | Unusable] = {}
         self._metadata_files: dict[int, DistFile] = {}
+        self._merged = Merged(-1, (), (), 0)
 
     def _masks(self) -> tuple[int, int]:
         plain = usable = 0
@@ -160,6 +184,28 @@ class View:
             if not isinstance(metadata, NoMetadata):  # the real thing may still come
                 self._dependencies[version] = known
         return known
+
+    def merged(self) -> Merged:
+        """Give the dependencies of all usable versions whose metadata is known, equal ones as one."""
+        known = self.universe.known
+        if self._merged.known != known:
+            self._merged = self._merge(known)
+        return self._merged
+
+    def _merge(self, known: int) -> Merged:
+        masks: dict[Dependency, int] = {}
+        out: dict[Unusable, int] = {}
+        versions = 0
+        for i in range(len(self.universe.versions)):
+            bit = 2 << i
+            told = self.dependencies(i) if self.usable & bit else None
+            if isinstance(told, Unusable):
+                out[told] = out.get(told, 0) | bit
+            elif told is not None:
+                versions |= bit
+                for dependency in told.base:
+                    masks[dependency] = masks.get(dependency, 0) | bit
+        return Merged(known, tuple(masks.items()), tuple(out.items()), versions)
 
     def _read(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> Dependencies | Unusable:
         if isinstance(metadata, NoMetadata):
