@@ -12,6 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 if sys.version_info >= (3, 14):
@@ -63,7 +64,7 @@ class Layer:
     def digest(self) -> str:
         return sha256(self.data)
 
-    @property
+    @cached_property
     def frames(self) -> list[bytes]:
         edges = [0, *self.cuts, len(self.data)]
         return [zstd.compress(self.data[a:b], 3) for a, b in itertools.pairwise(edges)]

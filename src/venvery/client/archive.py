@@ -176,7 +176,9 @@ class Archive:
 
     def _json_member(self, name: bytes) -> Any:
         member = next(self._members, None)
-        if member is None or member.name != name or member.kind != b"0":
+        if member is None:
+            raise CutOff("the archive ended before its end")
+        if member.name != name or member.kind != b"0":
             raise ArchiveError(f"the archive has no {name.decode()} where it must be")
         content = self._content(member)
         self.documents.append((name, content))

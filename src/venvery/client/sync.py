@@ -245,6 +245,7 @@ class _Sync:
     def _take_layers(self, archive: Archive) -> None:
         from venvery.client.errors import CutOff
         from venvery.client.lanes import Lanes, suits_processes
+        from venvery.client.store import Damaged
         from venvery.client.unpack import Worker
 
         layers, skipped = archive.manifest.layers, set(archive.head.skipped)
@@ -267,8 +268,9 @@ class _Sync:
             lanes.cut()
             self._gather(archive, lanes.finish())
             raise
-        failed = lanes.failure if cut is None else cut
-        failed = self._gather(archive, lanes.finish()) or lanes.failure or failed
+        failed = self._gather(archive, lanes.finish()) or lanes.failure
+        if cut is not None and (failed is None or isinstance(failed, (CutOff, Damaged))):
+            failed = cut
         if failed is not None:
             raise failed
 
@@ -280,6 +282,10 @@ class _Sync:
                     lanes.link(index, layer.files or 1)
                 continue
             pieces = archive.pieces(layer)
+            if layer.digest in self._placed:
+                for _ in pieces:
+                    pass  # it came whole before the connection broke, and a server need not heed `have`
+                continue
             lanes.begin(index, archive.encoding, layer.files or 1)
             for piece in pieces:
                 lanes.feed(piece)

@@ -116,14 +116,17 @@ def members(window: Window, checked: bool = False) -> Iterator[Member]:
         mode = _MODES.get(block[100:107])
         yield Member(kind, name, _number(block[100:107], 8) if mode is None else mode, size, link)
     if extended:
-        raise ArchiveError("the archive ends after an extended header")
+        raise CutOff("the archive ended before its end")
 
 
 def _size(block: bytes) -> int:
     digits = block[124:135]
-    if not digits.isdigit():
-        raise ArchiveError("a header in the archive has no readable size")
-    return int(digits, 8)
+    try:
+        if digits.isdigit():
+            return int(digits, 8)
+    except ValueError:
+        pass
+    raise ArchiveError("a header in the archive has no readable size")
 
 
 def _number(text: bytes, base: int) -> int:

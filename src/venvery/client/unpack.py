@@ -62,6 +62,8 @@ class Worker:
                     report(index, self.unpack(index, payload == b"zstd", _data(receive)))
             except ClientError as error:
                 report(index, error)
+            except ValueError as error:  # a name that this system cannot have
+                report(index, ArchiveError(f"{self._layers[index].name} cannot be unpacked: {error}"))
             except OSError as error:
                 what_failed = f"{self._layers[index].name} cannot be written to {self._stage}"
                 report(index, sentence_for(error, what_failed))
