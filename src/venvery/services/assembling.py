@@ -69,10 +69,13 @@ class Assembler:
                 raise NoUsableFile(f"{layer.wheel.filename} is none of the files that the request's hashes allow")
         compiled = await self._bytecode(layers, family) if bytecode else []
         manifest = make_manifest(lock, target, layers, compiled)
-        await asyncio.to_thread(
-            self._database.environments.put, manifest.key, manifest.to_json(), lock_to_document(lock)
-        )
+        await asyncio.to_thread(self._remember, manifest, lock, whole=bytecode)
         return Assembled(manifest, (*layers, *compiled), lock.warnings)
+
+    def _remember(self, manifest: Manifest, lock: Lock, *, whole: bool) -> None:
+        """Write an environment down; one that was asked for without its bytecode does not replace a whole one."""
+        if whole or self._database.environments.get(manifest.key) is None:
+            self._database.environments.put(manifest.key, manifest.to_json(), lock_to_document(lock))
 
     def has(self, wheel: DistFile, family: Family) -> bool:
         """Tell whether the layer of a wheel is there already."""
@@ -137,23 +140,12 @@ class Assembler:
             return f"{_recipe(layer.direct_url)}+bytecode"
 
         def compile_missing() -> list[LayerInfo]:
-            compiled: list[LayerInfo] = []
-            missing: list[LayerInfo] = []
-            for layer in layers:
-                stored = self._database.layers.get(layer.wheel.sha256, str(family), recipe(layer))
-                if stored is None or (stored and not self._has(LayerInfo.from_json(stored))):
-                    missing.append(layer)
-                elif stored:
-                    compiled.append(LayerInfo.from_json(stored))
-            if missing:
-                for layer, made in zip(
-                    missing, compile_layers(missing, family, interpreter, self._blobs), strict=True
-                ):
-                    # A layer without modules is remembered too, as one that has no bytecode.
-                    info = {} if made is None else made.to_json()
-                    self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info)
-                    compiled += [] if made is None else [made]
-            return compiled
+            found = [self._stored(layer.wheel.sha256, family, recipe(layer)) for layer in layers]
+            missing = [layer for layer, made in zip(layers, found, strict=True) if made is None]
+            made = compile_layers(missing, family, interpreter, self._blobs) if missing else []
+            for layer, info in zip(missing, made, strict=True):
+                self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info.to_json())
+            return [info for info in found if info is not None] + made
 
         async with self._processors:
             return await asyncio.to_thread(compile_missing)

@@ -36,7 +36,9 @@ async def vouch(
     return replace(lock, pins=pins)
 
 
-def _known(pin: Pin, listings: Mapping[NormalizedName, Listing], allowed_urls: tuple[str, ...]) -> tuple[DistFile, ...]:
+def _known(
+    pin: Pin, listings: Mapping[NormalizedName, Listing], allowed_urls: tuple[str, ...]
+) -> tuple[DistFile, ...]:
     listed = {(file.filename, file.sha256): file for file in listings[pin.project].files}
     by_name = {file.filename: file for file in listings[pin.project].files}
     known = []
