@@ -24,7 +24,7 @@ __all__ = ["NoAnswer", "Pick", "TargetSolver"]
 
 MAX_DECISIONS = 200_000
 MAX_PACKAGES = 20_000
-_CONFLICTS = 5
+_CONFLICTS = 3
 """After so many conflicts the package that suffers is decided before others, the one that causes them after."""
 _TRIES = 3
 """After so many tried versions of a package, the dependencies of all its versions are looked at together."""

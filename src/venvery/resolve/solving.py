@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 
 from venvery.errors import BadInput, UrlNotAllowed
 from venvery.model.names import NormalizedName
@@ -18,33 +19,79 @@ from venvery.resolve.universe import Universe
 
 __all__ = ["solve"]
 
+_MOST_ROUNDS = 4
+"""How often targets that differ are solved anew to find versions that serve them all."""
+
 
 def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolution]:
     """Find the lock that answers a request.
 
-    The targets are solved one after the other, each with the versions of those before it as preferences.
+    The targets are solved one after the other, each with the versions of those before it as preferences;
+    where they end apart, again with the version in mind that the most limited of them took.
     Raises `Unsatisfiable`, `UrlNotAllowed` for a requirement by URL, `LimitExceeded`.
     """
     _check(request)
     seen = _Footprint(shelf)
     options = request.options
-    preferences = {project: version for project, version in options.preferences if project not in options.upgrade}
-    answers = []
-    decisions = conflicts = 0
-    for target in request.targets:
-        answer, solver = yield from _solve_target(request, target, seen, preferences)
-        decisions += solver.decisions
-        conflicts += solver.engine.conflicts
-        answers.append(answer)
-        for project, pick in answer.items():
-            preferences.setdefault(project, pick.view.universe.versions[pick.version])
+    held = {project: version for project, version in options.preferences if project not in options.upgrade}
+    round_ = yield from _solve_targets(request, seen, held)
+    decisions, conflicts = round_.decisions, round_.conflicts
+    for _attempt in range(_MOST_ROUNDS):
+        apart = round_.apart(max if options.strategy == "lowest" else min)
+        if not apart:
+            break
+        again = yield from _solve_targets(request, seen, {**round_.versions(), **apart, **held})
+        decisions += again.decisions
+        conflicts += again.conflicts
+        if len(again.apart(min)) >= len(apart):
+            break
+        round_ = again
     return Resolution(
-        lock=make_lock(request, answers),
+        lock=make_lock(request, round_.answers),
         footprint=dict(sorted(seen.revisions.items())),
         decisions=decisions,
         conflicts=conflicts,
         policies=(f"preset={options.preset}", *policies_of(options).names()),
     )
+
+
+@dataclass(slots=True)
+class _Round:
+    """The answers of all targets, each found with the versions of those before it in mind."""
+
+    answers: list[Answer] = field(default_factory=list)
+    decisions: int = 0
+    conflicts: int = 0
+
+    def versions(self) -> dict[NormalizedName, Version]:
+        """Give the first target's version of each project."""
+        found: dict[NormalizedName, Version] = {}
+        for answer in self.answers:
+            for project, pick in answer.items():
+                found.setdefault(project, pick.view.universe.versions[pick.version])
+        return found
+
+    def apart(self, one: Callable[[set[int]], int]) -> dict[NormalizedName, Version]:
+        """Give the projects that have several versions, each with one of them, which may serve all targets."""
+        ranks: dict[NormalizedName, set[int]] = {}
+        for answer in self.answers:
+            for project, pick in answer.items():
+                ranks.setdefault(project, set()).add(pick.version)
+        universes = {p: pick.view.universe for answer in self.answers for p, pick in answer.items()}
+        return {p: universes[p].versions[one(found)] for p, found in ranks.items() if len(found) > 1}
+
+
+def _solve_targets(
+    request: ResolveRequest, shelf: Shelf, held: Mapping[NormalizedName, Version]
+) -> Generator[Need, None, _Round]:
+    """Solve one target after the other."""
+    done = _Round()
+    for target in request.targets:
+        answer, solver = yield from _solve_target(request, target, shelf, {**done.versions(), **held})
+        done.decisions += solver.decisions
+        done.conflicts += solver.engine.conflicts
+        done.answers.append(answer)
+    return done
 
 
 def _solve_target(
