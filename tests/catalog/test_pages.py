@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from venvery.catalog import pages
+from venvery.catalog.anchors import read_carefully, read_plainly
 from venvery.catalog.pages import Link, parse_html, parse_json
 from venvery.errors import SourceGarbage
 
@@ -145,7 +146,26 @@ _MARKUP = st.lists(
     st.one_of(
         _TAGS,
         _VALUE,
-        st.sampled_from(["<!--", "-->", "<script>", "</script>", "<", ">", "</a>", "<a", "</", "<!", "<?", "<b "]),
+        st.sampled_from(
+            [
+                '<a href="a-1.zip">a</a>',
+                f'<a href="x/a-1.zip#sha256={SHA}" data-upload-time="2024-05-01" data-yanked="&lt;">a</a><br>',
+                "<title>",
+                "</title>",
+                "<!--",
+                "-->",
+                "<script>",
+                "</script>",
+                "<",
+                ">",
+                "</a>",
+                "<a",
+                "</",
+                "<!",
+                "<?",
+                "<b ",
+            ]
+        ),
     )
 ).map("".join)
 
@@ -153,18 +173,39 @@ _MARKUP = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(_MARKUP)
 def test_the_quick_reader_sees_what_the_parser_sees(text: str) -> None:
-    quick = pages._scan(text)
+    quick = read_plainly(text)
     if quick is not None:
-        careful = pages._Parser()
-        careful.feed(text)
-        careful.close()
-        assert (quick.anchors, quick.base, quick.meta) == (careful.anchors, careful.base, careful.meta)
+        careful = read_carefully(text)
+        assert (quick.base, quick.meta) == (careful.base, careful.meta)
+        assert sorted(map(repr, pages._links(quick, BASE))) == sorted(map(repr, pages._links(careful, BASE)))
 
 
 def test_the_quick_reader_is_used_for_ordinary_pages() -> None:
     head = "<!DOCTYPE html><html><head><title>Links for a</title></head>"
-    text = f'{head}<body><a href="a-1.zip#sha256={SHA}">a</a></body></html>'
-    assert pages._scan(text) is not None
+    quick = read_plainly(f'{head}<body><h1>a</h1><a href="a-1.zip#sha256={SHA}">a</a><br/>\n</body></html>')
+    assert quick is not None and len(quick.plain) == 1 and quick.anchors == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<title><a href="a-1.zip">a</a></title>',
+        '<title>Links <a href="a-1.zip">a</a> for a</title><a href="b-1.zip">b</a>',
+        '<!-- <a href="a-1.zip">a</a> -->',
+        "<b title='<a href=\"a-1.zip\">a</a>'>x</b>",
+        '<b <a href="a-1.zip">a</a>>',
+        '<textarea><a href="a-1.zip">a</a></textarea>',
+        '<![CDATA[<a href="a-1.zip">a</a>]]>',
+        '</ <a href="a-1.zip">a</a>',
+        '\0<a href="a-1.zip">a</a>',
+        '<a href="a-1.zip"><a href="b-1.zip">b</a></a>',
+        '<title><a href="a-1.zip">a</a>',
+    ],
+)
+def test_what_looks_like_an_anchor_but_is_none(text: str) -> None:
+    quick, careful = read_plainly(text), read_carefully(text)
+    if quick is not None:
+        assert sorted(map(repr, pages._links(quick, BASE))) == sorted(map(repr, pages._links(careful, BASE)))
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from html import unescape
-from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin
 
+from venvery.catalog.anchors import Attributes, Page, PlainAnchor, attributes_of, read_carefully, read_plainly
 from venvery.errors import SourceGarbage
 
 __all__ = ["Link", "parse_html", "parse_json"]
 
-Attributes = dict[str, str]
+_WEB = ("https://", "http://")
 
 
 class Link(NamedTuple):
@@ -95,22 +94,48 @@ def _seconds(text: Any) -> float | None:
 def parse_html(text: str, base: str) -> list[Link]:
     """Read a project page, or any page of links, in HTML.
 
-    Raises `SourceGarbage` for what is no such page: not HTML, cut off inside a tag, a form to log in, a page
-    whose links lead anywhere but to distribution files.
+    Raises `SourceGarbage` for what is no such page: not HTML, a form to log in, a page whose links lead
+    anywhere but to distribution files.
     """
-    page = _scan(text)
-    if page is None:
-        page = _Parser()
-        page.feed(text)
-        page.close()
+    page = read_plainly(text) or read_carefully(text)
     _check_version(page.meta.get("pypi:repository-version", "1.0"))
     if page.meta.get("pypi:project-status") == "quarantined":
         return []
-    join = _Joiner(urljoin(base, page.base.strip()) if page.base else base)
-    links = [link for anchor in page.anchors if (link := _html_link(anchor, join)) is not None]
+    links = _links(page, base)
     if not any(_DISTRIBUTION.search(link.filename) for link in links):
-        _check_empty(text, page)
+        _check_empty(text, bool(page.plain or page.anchors), "pypi:repository-version" in page.meta)
     return links
+
+
+def _links(page: Page, base: str) -> list[Link]:
+    join = _Joiner(urljoin(base, page.base.strip()) if page.base else base)
+    links = list(_plain_links(page.plain, join))
+    links += [link for anchor in page.anchors if (link := _html_link(anchor, join)) is not None]
+    return links
+
+
+def _plain_links(anchors: Iterable[PlainAnchor], join: _Joiner) -> Iterator[Link]:
+    """Make links of plain anchors. Their other attributes are few texts that come again and again."""
+    known: dict[str, tuple[str | None, str | None, str | None]] = {}
+    for folder, filename, digest, before, time, after in anchors:
+        url = folder + filename if folder.startswith(_WEB) else join(folder + filename)
+        if url is None:
+            continue
+        said = known.get(before + after)
+        if said is None:
+            said = known[before + after] = _said(attributes_of(before + after))
+        uploaded = None if time is None else _seconds(time)
+        yield Link(filename, url, {} if digest is None else {"sha256": digest}, *said, None, uploaded)
+
+
+def _said(anchor: Attributes) -> tuple[str | None, str | None, str | None]:
+    """Read requires-python, yanked and core-metadata."""
+    metadata = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata"))
+    return (
+        anchor.get("data-requires-python") or None,
+        anchor.get("data-yanked"),
+        None if metadata is None else _attribute_hash(metadata),
+    )
 
 
 _DISTRIBUTION = re.compile(
@@ -122,16 +147,16 @@ _NOT_A_LISTING = re.compile(r"<(form|script|iframe|input|frameset|meta\s+http-eq
 _LISTING = re.compile(r"<(title|h1)[^>]*>\s*(simple index|links for|index of|directory listing)", re.I)
 
 
-def _check_empty(text: str, page: _Page) -> None:
+def _check_empty(text: str, anchors: bool, declared: bool) -> None:
     """Let a page without any file pass only when it can be an empty project page."""
     if not text.strip():
         raise SourceGarbage("the page is empty, not even HTML")
     if not _HTML.match(text):
         raise SourceGarbage("the page is not HTML")
-    if "pypi:repository-version" in page.meta or _LISTING.search(text):
+    if declared or _LISTING.search(text):
         return
     shown = re.sub(r"<[^>]*>", " ", _UNSEEN.sub(" ", text))
-    if page.anchors or _NOT_A_LISTING.search(text) or shown.strip():
+    if anchors or _NOT_A_LISTING.search(text) or shown.strip():
         raise SourceGarbage("the page is HTML, but not a list of distribution files")
 
 
@@ -149,15 +174,12 @@ def _html_link(anchor: Attributes, join: _Joiner) -> Link | None:
     filename = (url.partition("?")[0] if "?" in url else url).rpartition("/")[2]
     if not filename:
         return None
-    metadata = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata"))
     upload_time = anchor.get("data-upload-time")  # in no standard, but some indexes have it
     return Link(
         unquote(filename) if "%" in filename else filename,
         url,
         _fragment_hashes(fragment),
-        anchor.get("data-requires-python") or None,
-        anchor.get("data-yanked"),
-        None if metadata is None else _attribute_hash(metadata),
+        *_said(anchor),
         None,
         None if upload_time is None else _seconds(upload_time),
     )
@@ -182,8 +204,7 @@ class _Joiner:
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._web = web = ("https://", "http://")
-        self._schemes = ("file://", *web) if base.startswith("file:") else web
+        self._schemes = ("file://", *_WEB) if base.startswith("file:") else _WEB
         self._folders: dict[str, str] = {}
 
     def __call__(self, reference: str) -> str | None:
@@ -191,9 +212,7 @@ class _Joiner:
 
         A page from the network never leads to a file of this machine.
         """
-        if reference.startswith(self._web) and _CLEAN.match(reference):
-            return reference  # absolute and clean: most are
-        if not reference.startswith(self._web) or "?" in reference:
+        if not reference.startswith(_WEB) or "?" in reference:
             folder, slash, name = reference.rpartition("/")
             if ":" in name or "?" in reference or not name:
                 reference = urljoin(self._base, reference)
@@ -218,69 +237,3 @@ def _clean(url: str) -> str:
     host, slash, path = rest.partition("/")
     path = quote(path, safe="/%:=&?~+!$,;'@()*[]")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
-class _Page:
-    """What is wanted of an HTML page."""
-
-    def __init__(self) -> None:
-        self.anchors: list[Attributes] = []
-        self.base: str | None = None
-        self.meta: dict[str, str] = {}
-
-    def note(self, tag: str, attributes: Sequence[tuple[str, str | None]]) -> None:
-        """Take in a start tag; the first of two equal attributes counts, as in HTML."""
-        found: Attributes = {}
-        for name, value in attributes:
-            if name not in found:
-                found[name] = value or ""
-        if tag == "a":
-            self.anchors.append(found)
-        elif tag == "base":
-            if self.base is None and "href" in found:
-                self.base = found["href"]
-        elif "name" in found:
-            self.meta.setdefault(found["name"], found.get("content", ""))
-
-
-class _Parser(HTMLParser, _Page):
-    def __init__(self) -> None:
-        HTMLParser.__init__(self)
-        _Page.__init__(self)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _WANTED:
-            self.note(tag, attrs)
-
-
-_ATTRIBUTES = re.compile(r"""\s+([a-zA-Z][a-zA-Z0-9:_-]*)(?:=(?:"([^"]*)"|'([^']*)'))?""")
-_TAG = re.compile(
-    r"""<(?:/[a-zA-Z][a-zA-Z0-9]*\s*|!doctype\s[^<>]*|([a-zA-Z][a-zA-Z0-9]*)"""
-    r"""((?:\s+[a-zA-Z][a-zA-Z0-9:_-]*(?:=(?:"[^"<]*"|'[^'<]*'))?)*)\s*/?)>""",
-    re.IGNORECASE,
-)
-_RAW = re.compile(
-    r"<(script|style|textarea|xmp|plaintext|iframe|noscript|noembed|noframes|svg|math)\b|<title[^<]*<(?!/title)",
-    re.IGNORECASE,
-)
-
-
-def _scan(text: str) -> _Page | None:
-    """Read a page all of whose tags are plain, several times as fast as the parser; None for any other page."""
-    tags = _TAG.findall(text)
-    if len(tags) != text.count("<") or _RAW.search(text):
-        return None
-    page = _Page()
-    for tag, attributes in tags:
-        name = tag if tag == "a" else tag.lower()
-        if name in _WANTED:
-            found = _ATTRIBUTES.findall(attributes)
-            if "&" in attributes:
-                pairs = [(key.lower(), unescape(double or single)) for key, double, single in found]
-            else:
-                pairs = [(key.lower(), double or single) for key, double, single in found]
-            page.note(name, pairs)
-    return page
-
-
-_WANTED = frozenset({"a", "base", "meta"})
