@@ -19,7 +19,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command; give its exit code (0 done, 1 the answer is no, 2 bad input, 3 something failed)."""
     from venvery.client.errors import ClientError
 
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     try:
         return _sync(arguments) if arguments.command == "sync" else _target(arguments)
     except ClientError as error:
@@ -32,7 +32,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: List[str]) -> argparse.Namespace:
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     target = commands.add_parser("target", help="print what an interpreter is, as the server is told")
     target.add_argument("--python", metavar="PATH|X.Y")
-    return parser
+    if argv and argv[0] == "sync":
+        # Intermixed: `sync django -r more.txt .venv` is what people type, and plain parsing would refuse it.
+        return sync.parse_intermixed_args(argv[1:], argparse.Namespace(command="sync"))
+    return parser.parse_args(argv)
 
 
 def _sync(arguments: argparse.Namespace) -> int:
@@ -66,11 +69,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     lock = given[0] if len(given) == 1 and given[0].endswith(".toml") else None
     if not (given or arguments.requirement):
         raise UsageError("no requirements are given", hint="name some, or a file with -r")
-    inputs = (
-        gather(() if lock else given, arguments.requirement + ([lock] if lock else []), arguments.constraint)
-        if lock is None
-        else _gather_lock(lock)
-    )
+    inputs = _gather_lock(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
     server = (arguments.server or "").rstrip("/")
     chosen = arguments.python or getattr(sys, "_base_executable", None) or sys.executable
     by_path = os.sep in chosen or bool(os.altsep and os.altsep in chosen)

@@ -20,6 +20,8 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _NESTED = re.compile(r"(-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(.+)\Z")
+_OPTION = re.compile(r"\s+--(?=hash[\s=]|config-settings[\s=]|global-option[\s=])")
+_URL = re.compile(r"(https?|ftp|file):", re.IGNORECASE)
 MAX_FILES = 1000
 
 
@@ -31,9 +33,9 @@ class Inputs:
     def __init__(self) -> None:
         self.files: Dict[str, str] = {}
         """Path → text of every file that has a say."""
-        self.requirements: List[Dict[str, str]] = []
-        """`{"requirement": text, "origin": "file:line"}`, as the HTTP interface takes them."""
-        self.constraints: List[Dict[str, str]] = []
+        self.requirements: List[Dict[str, Any]] = []
+        """`{"requirement": text, "origin": "file:line", "hashes"?: [...]}`, as the HTTP interface takes them."""
+        self.constraints: List[Dict[str, Any]] = []
         self.options: List[Tuple[str, str]] = []
         """(origin, line) of what is neither a requirement nor another file: `--pre`, `--index-url …`."""
 
@@ -89,7 +91,7 @@ def _read_file(
 ) -> None:
     from venvery.client.errors import UsageError
 
-    if re.match(r"(?i)(https?|ftp|file):", path):
+    if _URL.match(path):
         raise UsageError(f"{path} is a URL; requirement files are read from disk only")
     place = os.path.realpath(path), constraint
     if place in seen:
@@ -110,7 +112,9 @@ def _read_file(
         origin = f"{path}:{number}"
         nested = _NESTED.match(line)
         if nested:
-            other = os.path.join(os.path.dirname(path), nested[2].strip().strip("\"'"))
+            other = nested[2].strip().strip("\"'")
+            if not _URL.match(other):
+                other = os.path.join(os.path.dirname(path), other)
             _read_file(inputs, other, origin, constraint or nested[1] in ("-c", "--constraint"), seen, env)
         elif line.startswith("-"):
             if re.match(r"(-e|--editable)(\s|=|\b)", line):
@@ -120,9 +124,17 @@ def _read_file(
                 )
             inputs.options.append((origin, line))
         else:
-            (inputs.constraints if constraint else inputs.requirements).append(
-                {"requirement": line, "origin": origin}
-            )
+            (inputs.constraints if constraint else inputs.requirements).append(_item(line, origin))
+
+
+def _item(line: str, origin: str) -> Dict[str, Any]:
+    """Take the options off a requirement: `--hash` is kept, those of a build are the server's business."""
+    text, *options = _OPTION.split(line)
+    item: Dict[str, Any] = {"requirement": text.strip(), "origin": origin[-1000:]}
+    hashes = [option[5:].strip() for option in options if re.match(r"hash[\s=]", option)]
+    if hashes:
+        item["hashes"] = [value for value in hashes if value.startswith("sha256:")] or hashes
+    return item
 
 
 def _logical_lines(text: str) -> Iterator[Tuple[int, str]]:

@@ -231,19 +231,19 @@ class Lanes:
 
 
 def _be_worker(worker: Worker, feed: int, hear: int) -> None:
-    pipe = os.fdopen(feed, "rb", buffering=1 << 16)
+    with os.fdopen(feed, "rb", buffering=1 << 16) as pipe:
 
-    def receive() -> Message:
-        header = pipe.read(_MESSAGE.size)
-        if len(header) < _MESSAGE.size:
-            os._exit(1)  # the one who fed us is gone
-        what, index, size = _MESSAGE.unpack(header)
-        return what, index, pipe.read(size)
+        def receive() -> Message:
+            header = pipe.read(_MESSAGE.size)
+            if len(header) < _MESSAGE.size:
+                os._exit(1)  # the one who fed us is gone
+            what, index, size = _MESSAGE.unpack(header)
+            return what, index, pipe.read(size)
 
-    def report(index: int, result: object) -> None:
-        _write_message(hear, DATA, index, _to_wire(result))
+        def report(index: int, result: object) -> None:
+            _write_message(hear, DATA, index, _to_wire(result))
 
-    worker.run(receive, report)
+        worker.run(receive, report)
     _write_message(hear, STOP, 0, b"")
 
 
