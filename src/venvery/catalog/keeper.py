@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from venvery.model.files import CoreMetadata, NoMetadata
@@ -10,6 +11,9 @@ from venvery.storage.database import Database
 from venvery.storage.listings import StoredListing
 
 __all__ = ["Keeper"]
+
+DELAY = 0.5
+"""Seconds for which what was learnt waits for more of its kind, and for whoever asked to get the answer."""
 
 
 class Keeper:
@@ -26,6 +30,7 @@ class Keeper:
         self._abilities: list[tuple[str, str, bool]] = []
         self._writing: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._hurry = asyncio.Event()
 
     def listing(self, listing: Callable[[], StoredListing]) -> None:
         """Keep a page of a source; what makes its row runs in the writing thread."""
@@ -55,8 +60,12 @@ class Keeper:
 
     async def flush(self) -> None:
         """Wait until all is written. Raises `StorageFailed`."""
-        while self._writing is not None:
-            await asyncio.shield(self._writing)
+        self._hurry.set()
+        try:
+            while self._writing is not None:
+                await asyncio.shield(self._writing)
+        finally:
+            self._hurry.clear()
         self.check()
 
     def _start(self) -> None:
@@ -66,7 +75,8 @@ class Keeper:
     async def _write(self) -> None:
         try:
             while self._listings or self._checked or self._metadata or self._abilities:
-                await asyncio.sleep(0)  # let what is about to come in the same turn come along
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), DELAY)
                 batch = self._listings, self._checked, self._metadata, self._abilities
                 self._listings, self._checked, self._metadata, self._abilities = [], [], {}, []
                 await asyncio.to_thread(self._store, *batch)

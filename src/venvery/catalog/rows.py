@@ -1,8 +1,7 @@
 """A source's listing of one project: from links to compact rows, and from rows to files.
 
-File names are parsed once, when a page comes in. What is stored are plain values in which versions, tags,
-requires-python texts and URL folders stand once and rows point at them; reading a listing back parses no
-file name.
+File names are parsed once, when a page comes in. What is stored are plain values in which versions, tags and
+requires-python texts stand once and rows point at them; reading a listing back parses no file name.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ from typing import Any
 
 from venvery.catalog.pages import Link
 from venvery.model.digests import canonical_json, sha256
-from venvery.model.files import DistFile, FileName, parse_filename
+from venvery.model.files import DistFile, parse_filename
 from venvery.model.names import NormalizedName, normalize
 from venvery.model.versions import InvalidVersion, Version, parse_version
 
-__all__ = ["EMPTY_REVISION", "files_of", "revision_of", "rows_of"]
+__all__ = ["EMPTY_REVISION", "FORMAT", "files_of", "revision_of", "rows_of"]
 
-FORMAT = 1
+FORMAT = 2
+"""Part of what names a source in the database: rows of another format are not looked at."""
 EMPTY_REVISION = sha256(b"")
 """The revision of a listing that a source does not have."""
 _CHECKABLE = frozenset(
@@ -36,10 +36,6 @@ class _Table(dict[Any, int]):
         number = self[value] = len(self)
         return number
 
-    def listed(self) -> list[Any]:
-        """All values in the order of their numbers."""
-        return list(self)
-
 
 class Names:
     """Parses the file names of one project exactly as `parse_filename` does, part by part, each part once."""
@@ -50,26 +46,20 @@ class Names:
         self._versions: dict[str, Version | None] = {}
         self._ends: dict[str, tuple[str, tuple[int, str] | tuple[()]] | None] = {}
 
-    def parse(self, filename: str) -> FileName | None:
-        """Read a file name; None when it is no wheel or sdist, or one of another project."""
-        if filename.endswith(".whl"):
-            return self._wheel(filename)
-        name = parse_filename(filename)
-        if name is not None and name.project == self.project:
-            return name
-        return self._legacy_sdist(filename)
+    def parse(self, filename: str) -> tuple[Version, str, tuple[int, str] | tuple[()]] | None:
+        """Read a file name as (version, tag or "" for an sdist, build).
 
-    def _wheel(self, filename: str) -> FileName | None:
-        """Put together what is known of the parts; a part is new only a few times in a listing."""
+        None when it is no wheel or sdist, or one of another project.
+        """
+        if not filename.endswith(".whl"):
+            return self._sdist(filename)
         name, _, rest = filename.partition("-")
-        version, _, end = rest.partition("-")
+        text, _, end = rest.partition("-")
         try:
-            parts = self._names[name], self._versions[version], self._ends[end]
-        except KeyError:
-            parts = self._learn(name, version, end)
-        if not parts[0] or parts[1] is None or parts[2] is None:
-            return None
-        return FileName(self.project, parts[1], "wheel", *parts[2])
+            named, version, ended = self._names[name], self._versions[text], self._ends[end]
+        except KeyError:  # a part is new only a few times in a listing
+            named, version, ended = self._learn(name, text, end)
+        return (version, *ended) if named and version is not None and ended is not None else None
 
     def _learn(self, name: str, version: str, end: str) -> Any:
         """Let the reference judge each part in a name whose other parts are surely good."""
@@ -81,7 +71,13 @@ class Names:
         self._ends[end] = None if ended is None else (ended.tag, ended.build)
         return self._names[name], self._versions[version], self._ends[end]
 
-    def _legacy_sdist(self, filename: str) -> FileName | None:
+    def _sdist(self, filename: str) -> tuple[Version, str, tuple[()]] | None:
+        found = parse_filename(filename)
+        if found is not None and found.project == self.project:
+            return found.version, "", ()
+        return self._legacy_sdist(filename)
+
+    def _legacy_sdist(self, filename: str) -> tuple[Version, str, tuple[()]] | None:
         """Read an sdist whose version has a dash in it (from before PEP 625), knowing its project's name."""
         stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
         if stem == filename:
@@ -89,7 +85,7 @@ class Names:
         for place in (index for index, character in enumerate(stem) if character == "-"):
             if normalize(stem[:place]) == self.project:
                 try:
-                    return FileName(self.project, parse_version(stem[place + 1 :]), "sdist", "", ())
+                    return parse_version(stem[place + 1 :]), "", ()
                 except InvalidVersion:
                     return None
         return None
@@ -103,45 +99,43 @@ def rows_of(
     `before` are the rows of the same page as it was: a file keeps the upload time that was once given, and
     the time at which it was first seen where none was.
     """
-    names = Names(project)
-    folders, versions, tags, pythons = _Table(), _Table(), _Table(), _Table()
+    parse = Names(project).parse
+    versions, tags, pythons = _Table(), _Table(), _Table()
     seen: dict[str, float] = dict(before["seen"]) if before else {}
     given = _given_times(before) if before else {}
     rows: dict[str, list[Any]] = {}
     for filename, url, hashes, python, yanked, metadata, size, uploaded in links:
-        name = names.parse(filename)
+        name = parse(filename)
         if name is None or filename in rows:
             continue
+        version, tag, build = name
+        folder, _, last = url.rpartition("/")
         digest = hashes.get("sha256")
         if digest is not None and len(digest) != 64:
             digest = None
-        others = None if len(hashes) == (digest is not None) else _other_hashes(hashes)
-        if uploaded is None and given:
-            uploaded = given.get((filename, digest))
         if uploaded is None:
-            seen.setdefault(filename, now)
-        folder, _, last = url.rpartition("/")
+            uploaded = given.get((filename, digest))
+            if uploaded is None:
+                seen.setdefault(filename, now)
         rows[filename] = [
             filename,
-            folders[folder],
+            folder,
             None if last == filename else last,
-            versions[name.version],
-            tags[name.tag],
-            name.build or None,
+            versions[version],
+            tags[tag],
+            build or None,
             digest,
             size,
             pythons[python],
             yanked,
             metadata,
             uploaded,
-            others,
+            None if len(hashes) == (digest is not None) else _other_hashes(hashes),
         ]
     return {
-        "format": FORMAT,
-        "folders": folders.listed(),
-        "versions": [str(version) for version in versions.listed()],
-        "tags": tags.listed(),
-        "pythons": pythons.listed(),
+        "versions": [str(version) for version in versions],
+        "tags": list(tags),
+        "pythons": list(pythons),
         "files": [rows[filename] for filename in sorted(rows)],
         "seen": seen,
     }
@@ -163,7 +157,7 @@ def revision_of(rows: dict[str, Any]) -> str:
     """
     pythons = rows["pythons"]
     visible = [
-        [row[0], row[6] or [row[12], rows["folders"][row[1]], row[2]], row[7], pythons[row[8]], *row[9:12]]
+        (row[0], row[6] or (row[12], row[1], row[2]), row[7], pythons[row[8]], row[9], row[10], row[11])
         for row in rows["files"]
     ]
     return sha256(canonical_json(visible))
@@ -171,23 +165,21 @@ def revision_of(rows: dict[str, Any]) -> str:
 
 def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> tuple[DistFile, ...]:
     """Make the files of a source's rows, sorted by file name."""
-    folders = rows["folders"]
     versions = [parse_version(text) for text in rows["versions"]]
-    tags = [intern(tag) for tag in rows["tags"]]
+    tags = [(intern(tag), "wheel" if tag else "sdist") for tag in rows["tags"]]
     pythons = rows["pythons"]
     seen = rows["seen"]
     files = []
-    for name, folder, last, version, tag, build, digest, size, python, yanked, metadata, time, hashes in rows[
-        "files"
-    ]:
+    for row in rows["files"]:
+        name, folder, last, version, tag, build, digest, size, python, yanked, metadata, time, hashes = row
         files.append(
             DistFile(
                 name,
-                f"{folders[folder]}/{last or name}",
+                f"{folder}/{last or name}",
                 project,
                 versions[version],
-                "wheel" if tags[tag] else "sdist",
-                tags[tag],
+                tags[tag][1],
+                tags[tag][0],
                 (build[0], build[1]) if build else (),
                 digest,
                 size,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from venvery.catalog.network import Network
 from venvery.catalog.pages import Link
+from venvery.catalog.rows import FORMAT
 from venvery.errors import BadConfiguration
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.names import NormalizedName
@@ -69,7 +70,7 @@ class Source(Protocol):
 def identify(spec: SourceSpec) -> tuple[str, str]:
     """Give a digest of what a source is, whatever its name and password, and its location fit to be kept."""
     shown = redact(spec.location)
-    return sha256(canonical_json([spec.kind, shown])), shown
+    return sha256(canonical_json([FORMAT, spec.kind, shown])), shown
 
 
 def make_source(spec: SourceSpec, network: Network, files: Files) -> Source:
