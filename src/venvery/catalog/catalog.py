@@ -17,6 +17,8 @@ from venvery.catalog.network import Network
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import all_of
 from venvery.catalog.sources import Source, identify, make_source
+from venvery.catalog.stamps import Stamp
+from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
 from venvery.model.names import NormalizedName
 from venvery.model.sources import NetworkSettings, SourceSpec, Union
@@ -44,7 +46,11 @@ class Catalog:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        self.clock = clock
+        """Seconds since the epoch, as freshness counts them."""
         self._specs = tuple(sources)
+        self.identity = sha256(canonical_json([union, [[one.name, *identify(one)] for one in self._specs]]))
+        """Names the sources and how they are united: with others, equal requests have other answers."""
         self._database = database
         self._keeper = Keeper(database)
         reporter = reporter or Reporter()
@@ -98,6 +104,24 @@ class Catalog:
         """
         self._keeper.check()
         return await self._listings.listings(projects)
+
+    @property
+    def changes(self) -> int:
+        """A number that grows when any listing turns out to have changed; while it stays, none has."""
+        return self._listings.changes
+
+    def peek_stamp(self, project: NormalizedName) -> Stamp | None:
+        """Give the revision of a listing that is fresh, and how old that is; else None. Never waits."""
+        return self._listings.peek_stamp(project)
+
+    async def stamps(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Stamp]:
+        """Give the revisions of listings, each checked within the freshness window. Raises as `listings` does."""
+        self._keeper.check()
+        return await self._listings.stamps(projects)
+
+    def forget(self, project: NormalizedName) -> None:
+        """Say that a project has changed, as after an upload: it is read anew when it is next asked for."""
+        self._listings.forget(project)
 
     async def metadata(self, files: Iterable[DistFile]) -> dict[str, CoreMetadata | NoMetadata]:
         """Give the core metadata of files by `DistFile.key`, or why there is none. Raises as `listings` does."""

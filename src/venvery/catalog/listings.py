@@ -18,7 +18,7 @@ from venvery.catalog.reporter import Reporter
 from venvery.catalog.rows import EMPTY_REVISION, files_of, revision_of, rows_of
 from venvery.catalog.sharing import Shared, all_of
 from venvery.catalog.sources import Absent, Found, Held, Source, Unchanged
-from venvery.model.digests import canonical_json, sha256
+from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
 from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
 from venvery.model.sources import Union
@@ -45,6 +45,7 @@ class _Part:
     known: bool
     revision: str
     files: tuple[DistFile, ...]
+    checked_at: float
     fresh_until: float
 
 
@@ -86,6 +87,12 @@ class Listings:
         self._hot: OrderedDict[NormalizedName, _Hot] = OrderedDict()
         self._hot_files = 0
         self._shared: Shared[NormalizedName, Listing] = Shared()
+        self._stamps = Stamps()
+
+    @property
+    def changes(self) -> int:
+        """A number that grows when a listing turns out to have changed."""
+        return self._stamps.changes
 
     def peek(self, project: NormalizedName) -> Listing | None:
         """Give a listing that is held in memory and fresh; else None."""
@@ -108,6 +115,50 @@ class Listings:
             found.update(zip(missing, read, strict=True))
         return {project: found[project] for project in wanted}
 
+    def peek_stamp(self, project: NormalizedName) -> Stamp | None:
+        """Give the stamp of a listing that is fresh, whether or not the listing itself is held; else None."""
+        stamp = self._stamps.held(project)
+        return stamp if stamp is not None and self._clock() < stamp.fresh_until else None
+
+    async def stamps(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Stamp]:
+        """Give the stamps of listings, each fresh; reads only the listings for which no stamp is stored.
+
+        Raises `SourceFailed`.
+        """
+        wanted = list(dict.fromkeys(projects))
+        found = {project: stamp for project in wanted if (stamp := self.peek_stamp(project)) is not None}
+        missing = [project for project in wanted if project not in found]
+        if missing and not any(one.source.local for one in self._sources):
+            for project, stamp in (await asyncio.to_thread(self._stored_stamps, missing)).items():
+                found[project] = self.peek_stamp(project) or stamp  # meanwhile it may have been read anew
+                self._stamps.note(project, found[project])
+            missing = [project for project in missing if project not in found]
+        if missing:
+            await self.listings(missing)
+            read = ((project, self._stamps.held(project)) for project in missing)
+            found |= {project: stamp for project, stamp in read if stamp is not None}
+        return found
+
+    def forget(self, project: NormalizedName) -> None:
+        """Read a listing anew when it is next asked for: something is known to have changed."""
+        hot = self._hot.pop(project, None)
+        self._hot_files -= len(hot.listing.files) if hot else 0
+        self._stamps.forget(project)
+
+    def _stored_stamps(self, projects: Sequence[NormalizedName]) -> dict[NormalizedName, Stamp]:
+        now = self._clock()
+        pages = [self._database.listings.get_briefs(one.number, projects) for one in self._sources]
+        found = {}
+        for project in projects:
+            briefs = (
+                Brief(*page[project], page[project][2] + self._freshness) if project in page else None
+                for page in pages
+            )
+            stamp = unite_stamps(briefs, self._union, now)
+            if stamp is not None:
+                found[project] = stamp
+        return found
+
     async def stop(self) -> None:
         """Cancel what is under way."""
         await self._shared.stop()
@@ -122,7 +173,10 @@ class Listings:
                 if parts[-1].known:
                     break
         listing = _unite(project, parts)
-        self._remember(listing, min((part.fresh_until for part in parts), default=float("inf")))
+        fresh_until = min((part.fresh_until for part in parts), default=float("inf"))
+        checked_at = min((part.checked_at for part in parts), default=self._clock())
+        self._stamps.note(project, Stamp(listing.revision, checked_at, fresh_until))
+        self._remember(listing, fresh_until)
         return listing
 
     def _remember(self, listing: Listing, fresh_until: float) -> None:
@@ -140,17 +194,17 @@ class Listings:
         window = LOCAL_FRESHNESS if source.local else self._freshness
         if before is not None and not source.local and 0 <= self._clock() - before.checked_at < window:
             self._reporter.listing_read(project, name, "stored" if before.known else "absent")
-            return await _part_of(before, name, before.checked_at + window)
+            return await _part_of(before, name, before.checked_at, window)
         answer = await source.read(project, _held(before))
         now = self._clock()
         if isinstance(answer, Unchanged) and before is not None:
             self._keeper.checked(one.number, project, now)
             self._reporter.listing_read(project, name, "unchanged")
-            return await _part_of(before, name, now + window)
+            return await _part_of(before, name, now, window)
         if isinstance(answer, Absent):
             self._keep_absent(one, project, before, now)
             self._reporter.listing_read(project, name, "absent")
-            return _Part(False, EMPTY_REVISION, (), now + window)
+            return _Part(False, EMPTY_REVISION, (), now, now + window)
         assert isinstance(answer, Found), "a source said that nothing changed of what it never gave"
         weight = len(answer.links)
         rows = await _apart(weight, partial(rows_of, project, answer.links, now=now, before=_rows(before)))
@@ -158,7 +212,7 @@ class Listings:
         if before is None or not before.known or before.revision != revision or not source.local:
             self._keeper.listing(partial(_page, one.number, project, revision, answer, now, rows))
         self._reporter.listing_read(project, name, "read")
-        return _Part(True, revision, files, now + window)
+        return _Part(True, revision, files, now, now + window)
 
     def _keep_absent(
         self, one: Numbered, project: NormalizedName, before: StoredListing | None, now: float
@@ -205,15 +259,15 @@ def _rows(before: StoredListing | None) -> dict[str, Any] | None:
     return rows
 
 
-async def _part_of(before: StoredListing, source: str, fresh_until: float) -> _Part:
+async def _part_of(before: StoredListing, source: str, checked_at: float, window: float) -> _Part:
     if not before.known:
-        return _Part(False, EMPTY_REVISION, (), fresh_until)
+        return _Part(False, EMPTY_REVISION, (), checked_at, checked_at + window)
 
     def read() -> tuple[DistFile, ...]:
         return files_of(NormalizedName(before.project), unpack(before.packed), source)
 
     files = await _apart(len(before.packed) // 40, read)
-    return _Part(True, before.revision, files, fresh_until)
+    return _Part(True, before.revision, files, checked_at, checked_at + window)
 
 
 async def _apart(weight: int, work: Callable[[], T]) -> T:
@@ -234,5 +288,5 @@ def _unite(project: NormalizedName, parts: Sequence[_Part]) -> Listing:
     for part in known:
         for file in part.files:
             files.setdefault(file.filename, file)
-    revision = sha256(canonical_json([part.revision for part in known]))
+    revision = unite_revisions([part.revision for part in known])
     return Listing(project, revision, tuple(files[name] for name in sorted(files)))

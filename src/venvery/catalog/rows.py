@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -37,16 +38,17 @@ class _Table(dict[Any, int]):
         return number
 
 
+Parsed = tuple[Version, str, tuple[int, str] | tuple[()]]
+
+
 class Names:
     """Parses the file names of one project exactly as `parse_filename` does, part by part, each part once."""
 
     def __init__(self, project: NormalizedName) -> None:
         self.project = project
-        self._names: dict[str, bool] = {}
-        self._versions: dict[str, Version | None] = {}
-        self._ends: dict[str, tuple[str, tuple[int, str] | tuple[()]] | None] = {}
+        self._ours: dict[tuple[str, str], bool] = {}
 
-    def parse(self, filename: str) -> tuple[Version, str, tuple[int, str] | tuple[()]] | None:
+    def parse(self, filename: str) -> Parsed | None:
         """Read a file name as (version, tag or "" for an sdist, build).
 
         None when it is no wheel or sdist, or one of another project.
@@ -54,41 +56,53 @@ class Names:
         if not filename.endswith(".whl"):
             return self._sdist(filename)
         name, _, rest = filename.partition("-")
-        text, _, end = rest.partition("-")
-        try:
-            named, version, ended = self._names[name], self._versions[text], self._ends[end]
-        except KeyError:  # a part is new only a few times in a listing
-            named, version, ended = self._learn(name, text, end)
-        return (version, *ended) if named and version is not None and ended is not None else None
+        version, _, end = rest.partition("-")
+        if not self._is_ours(name, "-1-py3-none-any.whl"):
+            return None
+        tagged, parsed = _end(end), _version(version)
+        return None if tagged is None or parsed is None else (parsed, *tagged)
 
-    def _learn(self, name: str, version: str, end: str) -> Any:
-        """Let the reference judge each part in a name whose other parts are surely good."""
-        named = parse_filename(f"{name}-1-py3-none-any.whl")
-        versioned = parse_filename(f"x-{version}-py3-none-any.whl")
-        ended = parse_filename(f"x-1-{end}")
-        self._names[name] = named is not None and named.project == self.project
-        self._versions[version] = None if versioned is None else versioned.version
-        self._ends[end] = None if ended is None else (ended.tag, ended.build)
-        return self._names[name], self._versions[version], self._ends[end]
+    def _is_ours(self, name: str, rest: str) -> bool:
+        """Let the reference judge the part that is the name, in a file name whose other parts are surely good."""
+        ours = self._ours.get((name, rest))
+        if ours is None:
+            found = parse_filename(name + rest)
+            ours = self._ours[name, rest] = found is not None and found.project == self.project
+        return ours
 
-    def _sdist(self, filename: str) -> tuple[Version, str, tuple[()]] | None:
-        found = parse_filename(filename)
-        if found is not None and found.project == self.project:
-            return found.version, "", ()
+    def _sdist(self, filename: str) -> Parsed | None:
+        suffix = ".tar.gz" if filename.endswith(".tar.gz") else ".zip"
+        if not filename.endswith(suffix):
+            return None
+        name, _, version = filename.removesuffix(suffix).rpartition("-")
+        if self._is_ours(name, "-1" + suffix) and (parsed := _version(version)) is not None:
+            return parsed, "", ()
         return self._legacy_sdist(filename)
 
-    def _legacy_sdist(self, filename: str) -> tuple[Version, str, tuple[()]] | None:
+    def _legacy_sdist(self, filename: str) -> Parsed | None:
         """Read an sdist whose version has a dash in it (from before PEP 625), knowing its project's name."""
         stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
         if stem == filename:
             return None
         for place in (index for index, character in enumerate(stem) if character == "-"):
             if normalize(stem[:place]) == self.project:
-                try:
-                    return parse_version(stem[place + 1 :]), "", ()
-                except InvalidVersion:
-                    return None
+                version = _version(stem[place + 1 :])
+                return None if version is None else (version, "", ())
         return None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return parse_version(text)
+    except InvalidVersion:
+        return None
+
+
+@lru_cache(maxsize=16384)
+def _end(end: str) -> tuple[str, tuple[int, str] | tuple[()]] | None:
+    """Let the reference judge what follows the version of a wheel: build and tag."""
+    found = parse_filename(f"x-1-{end}")
+    return None if found is None else (found.tag, found.build)
 
 
 def rows_of(
