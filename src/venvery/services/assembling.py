@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from venvery.catalog.catalog import Catalog
 from venvery.environments import RECIPE, LayerInfo, Manifest, build_layer, compile_layers, make_manifest
@@ -15,12 +15,11 @@ from venvery.model.files import DistFile
 from venvery.model.lock import Lock
 from venvery.model.targets import Family
 from venvery.resolve.writers import lock_to_document
+from venvery.services.once import Once
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
 
 __all__ = ["DIRECT", "Assembled", "Assembler"]
-
-T = TypeVar("T")
 
 DIRECT = "direct"
 """The source name of files that a requirement names by URL."""
@@ -161,27 +160,6 @@ class Assembler:
     def _has(self, layer: LayerInfo) -> bool:
         """Tell whether the bytes of a layer are there in both encodings."""
         return self._blobs.has(layer.zstd.digest) and self._blobs.has(layer.deflate.digest)
-
-
-class Once:
-    """Shares work: whoever asks for a thing that is being made waits for the one that makes it."""
-
-    def __init__(self) -> None:
-        self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
-
-    async def do(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Give what `make` gives. One who stops waiting does not stop the work for the others."""
-        task = self._under_way.get(key)
-        if task is None:
-            task = self._under_way[key] = asyncio.create_task(make())
-            task.add_done_callback(lambda done: self._forget(key, done))
-        result: T = await asyncio.shield(task)
-        return result
-
-    def _forget(self, key: Hashable, done: asyncio.Task[Any]) -> None:
-        self._under_way.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # looked at, so that nobody complains when all who waited have gone
 
 
 def _recipe(direct_url: str | None) -> str:

@@ -20,6 +20,9 @@ _table = schema.listings
 _get_many = select(_table).where(
     _table.c.source == bindparam("source"), _table.c.project.in_(bindparam("projects", expanding=True))
 )
+_get_briefs = select(_table.c.project, _table.c.known, _table.c.revision, _table.c.checked_at).where(
+    _table.c.source == bindparam("source"), _table.c.project.in_(bindparam("projects", expanding=True))
+)
 _checked = (
     update(_table)
     .where(_table.c.source == bindparam("of_source"), _table.c.project == bindparam("of_project"))
@@ -68,6 +71,16 @@ class Listings:
                         row.checked_at,
                         row.packed,
                     )
+        return found
+
+    def get_briefs(self, source: int, projects: Sequence[str]) -> dict[str, tuple[bool, str, float]]:
+        """Give (known, revision, checked at) of some projects of one source, without their files."""
+        found = {}
+        with self._database.read() as connection:
+            for start in range(0, len(projects), _AT_ONCE):
+                part = list(projects[start : start + _AT_ONCE])
+                for project, *brief in connection.execute(_get_briefs, {"source": source, "projects": part}):
+                    found[project] = (bool(brief[0]), brief[1], brief[2])
         return found
 
     def put_many(self, listings: Iterable[StoredListing]) -> None:
