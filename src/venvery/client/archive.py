@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import threading
 import zlib
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
@@ -384,6 +383,8 @@ class _ProgramStream(Stream):
     """A zstd stream decoded by the system's `zstd` program."""
 
     def __init__(self, inner: Stream) -> None:
+        import subprocess
+
         self._inner = inner
         self._failure: Optional[BaseException] = None
         self._program = subprocess.Popen(

@@ -71,7 +71,7 @@ def _check_link(member: Member, python: Optional[str]) -> None:
         target = _PYTHON.match(member.link)
         if target is not None and member.link == target[1] and member.name != b"bin/" + member.link:
             return
-        if python and member.link == os.fsencode(python):
+        if python and member.link in (os.fsencode(python), os.fsencode(os.path.normpath(python))):
             return
     raise ArchiveError(f"the archive has a link that may not be: {_shown(member.name)} to {_shown(member.link)}")
 

@@ -209,7 +209,7 @@ def _read(said: Dict[str, Any], path: str) -> Interpreter:
     try:
         return Interpreter(
             executable=said["executable"],
-            base=said["base"],
+            base=os.path.abspath(said["base"]),
             version=said["version"],
             implementation=said["implementation"],
             threads=said["threads"],
