@@ -21,7 +21,7 @@ from venvery.resolve.wording import joined, plural, reasons_out, versions_of, ve
 __all__ = ["story", "unsatisfiable"]
 
 Node = dict[str, Any]
-_HANDFUL = 6
+_HANDFUL = 8
 _MOST_NOTES = 3
 _MOST_FACTS = 12
 
@@ -153,7 +153,7 @@ class _Explanation:
                 reason = fact.why if isinstance(fact, Out) else fact.kind
                 versions = out.get((fact.package, reason), (0, fact))[0] | fact.versions
                 out[fact.package, reason] = versions, fact
-        chain = [self._requires(fact, versions) for versions, fact in merged.values()]
+        chain = self._chain(list(merged.values()))
         chain += [self._out(fact, versions) for versions, fact in out.values()]
         if len(chain) > _MOST_FACTS:
             more = len(chain) - _MOST_FACTS
@@ -177,12 +177,55 @@ class _Explanation:
             node["fact"]["origin"] = requirement.origin
         return self._with_notes(node, project, specifier)
 
-    def _requires(self, fact: Requires, versions: int) -> Node:
+    def _chain(self, facts: list[tuple[int, Requires]]) -> list[Node]:
+        """Tell dependencies; where each version has its own specifier for the same project, in one sentence."""
+        alike: dict[tuple[Any, ...], list[tuple[int, Requires]]] = {}
+        for versions, fact in facts:
+            alike.setdefault((fact.package, fact.extra, fact.dependency.project), []).append((versions, fact))
+        nodes = []
+        for group in alike.values():
+            if len(group) > _MOST_NOTES:
+                nodes.append(self._requires_each(group))
+            else:
+                nodes += [self._requires(fact, versions) for versions, fact in group]
+        return nodes
+
+    def _who(self, fact: Requires, versions: int) -> tuple[str, str]:
         package = self._package(fact.package)
         who = versions_text(package, versions, self._engine.domain[fact.package], self._declared(package))
         if fact.extra is not None:
-            who = f"the extra {fact.extra} of {who}"
-        verb = "depend" if fact.extra is None and plural(who, versions) else "depends"
+            return f"the extra {fact.extra} of {who}", "depends"
+        return who, "depend" if plural(who, versions) else "depends"
+
+    def _requires_each(self, group: list[tuple[int, Requires]]) -> Node:
+        """Tell of versions that depend on one project in many ways, from the newest version down."""
+        group = sorted(group, key=lambda item: -item[0])
+        fact = group[0][1]
+        versions = 0
+        for mask, _fact in group:
+            versions |= mask
+        package = self._package(fact.package)
+        who, verb = self._who(fact, versions)
+        shown = [told.dependency.shown for _mask, told in group]
+        node: Node = {
+            "says": f"{who} {verb} on {fact.dependency.project}, each in its own way "
+            f"({shown[0]}, {shown[1]} … {shown[-1]})",
+            "fact": {
+                "kind": "requires-each",
+                "project": str(package.project),
+                "requirements": [
+                    {"versions": versions_of(package.universe, mask), "requirement": told.dependency.text}
+                    for mask, told in group
+                ],
+            },
+        }
+        if fact.extra is not None:
+            node["fact"]["extra"] = str(fact.extra)
+        return node
+
+    def _requires(self, fact: Requires, versions: int) -> Node:
+        package = self._package(fact.package)
+        who, verb = self._who(fact, versions)
         node: Node = {
             "says": f"{who} {verb} on {fact.dependency.shown}",
             "fact": {

@@ -44,8 +44,8 @@ def versions_text(package: Package, mask: int, domain: int, declared: Iterable[s
 
 
 def plural(who: str, mask: int) -> bool:
-    """Tell whether the name of a set of versions takes a plural verb."""
-    return (mask & ~1).bit_count() > 1 and not who.startswith("every ")
+    """Tell whether what `versions_text` says takes a plural verb."""
+    return (mask & ~1).bit_count() > 1 and " " in who and not who.startswith("every ")
 
 
 def _contiguous(mask: int, usable: int) -> bool:
