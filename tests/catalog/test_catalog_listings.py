@@ -399,3 +399,42 @@ def test_a_failed_listing_does_not_hold_up_the_next_question(data_dir: Path, ser
             assert (await catalog.listings([A]))[A].known
 
     asyncio.run(work())
+
+
+def test_a_folder_beside_an_index_does_not_cost_the_index_its_window(
+    tmp_path: Path, data_dir: Path, serve_index: ServeIndex
+) -> None:
+    server = serve_index([make_wheel("a", "1.0")])
+    folder = World([make_wheel("a", "0.9")]).write_flat(tmp_path / "files")
+    clock, heard = Clock(), Heard()
+
+    async def work(catalog: Catalog) -> None:
+        first = (await catalog.listings([A]))[A]
+        clock.now += 3  # past the window of the folder
+        assert catalog.peek_listing(A) is None
+        assert (await catalog.listings([A]))[A] is first
+        make_wheel("a", "2.0").write_to(folder)
+        clock.now += 3
+        third = (await catalog.listings([A]))[A]
+        assert [str(file.version) for file in third.files] == ["0.9", "1.0", "2.0"]
+
+    sources = [SourceSpec("files", "flat", str(folder)), of(server)]
+    run(data_dir, sources, work, clock=clock, reporter=heard)
+    assert len(server.requests) == 1
+    assert heard.listings == {"read": 4}
+
+
+def test_a_mirror_that_moved_its_files_is_followed(data_dir: Path, serve_index: ServeIndex) -> None:
+    wheel = make_wheel("a", "1.0")
+    old, new = serve_index([wheel]), serve_index([wheel])
+    clock = Clock()
+
+    async def work(catalog: Catalog) -> None:
+        before = (await catalog.listings([A]))[A]
+        old.fault("/simple/a/", "redirect", location=f"{new.origin}/simple/a/")
+        clock.now += 601
+        after = (await catalog.listings([A]))[A]
+        assert after.revision == before.revision
+        assert before.files[0].url.startswith(old.origin) and after.files[0].url.startswith(new.origin)
+
+    run(data_dir, [of(old)], work, clock=clock)

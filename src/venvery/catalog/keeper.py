@@ -24,7 +24,8 @@ class Keeper:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._listings: list[Callable[[], StoredListing]] = []
+        self._listings: dict[tuple[int, str], Callable[[], StoredListing]] = {}
+        self._being_written: dict[tuple[int, str], Callable[[], StoredListing]] = {}
         self._checked: list[tuple[int, str, float]] = []
         self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
         self._abilities: list[tuple[str, str, bool]] = []
@@ -32,10 +33,15 @@ class Keeper:
         self._failure: BaseException | None = None
         self._hurry = asyncio.Event()
 
-    def listing(self, listing: Callable[[], StoredListing]) -> None:
+    def listing(self, source: int, project: str, make: Callable[[], StoredListing]) -> None:
         """Keep a page of a source; what makes its row runs in the writing thread."""
-        self._listings.append(listing)
+        self._listings[source, project] = make
         self._start()
+
+    def pending(self, source: int, project: str) -> StoredListing | None:
+        """Give a page that is to be kept and may not be in the database yet."""
+        make = self._listings.get((source, project)) or self._being_written.get((source, project))
+        return None if make is None else make()
 
     def checked(self, source: int, project: str, now: float) -> None:
         """Keep that a page was found unchanged."""
@@ -78,21 +84,23 @@ class Keeper:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._hurry.wait(), DELAY)
                 batch = self._listings, self._checked, self._metadata, self._abilities
-                self._listings, self._checked, self._metadata, self._abilities = [], [], {}, []
+                self._listings, self._checked, self._metadata, self._abilities = {}, [], {}, []
+                self._being_written = batch[0]
                 await asyncio.to_thread(self._store, *batch)
         except BaseException as error:
             self._failure = error
         finally:
+            self._being_written = {}
             self._writing = None
 
     def _store(
         self,
-        listings: list[Callable[[], StoredListing]],
+        listings: dict[tuple[int, str], Callable[[], StoredListing]],
         checked: list[tuple[int, str, float]],
         metadata: dict[str, CoreMetadata | NoMetadata],
         abilities: list[tuple[str, str, bool]],
     ) -> None:
-        self._database.listings.put_many([make() for make in listings])
+        self._database.listings.put_many([make() for make in listings.values()])
         self._database.listings.note_checked(checked)
         self._database.metadata.put_many(metadata)
         for origin, ability, works in abilities:

@@ -52,6 +52,8 @@ class _Part:
 @dataclass(frozen=True, slots=True)
 class _Hot:
     listing: Listing
+    parts: dict[int, _Part]
+    """By the source's number."""
     fresh_until: float
 
 
@@ -164,33 +166,47 @@ class Listings:
         await self._shared.stop()
 
     async def _read(self, project: NormalizedName, stored: _Stored) -> Listing:
+        parts: dict[int, _Part] = {}
         if self._union == "merge":
-            parts = await all_of(self._read_part(one, project, stored) for one in self._sources)
+            read = await all_of(self._part(one, project, stored) for one in self._sources)
+            parts.update((one.number, part) for one, part in zip(self._sources, read, strict=True))
         else:
-            parts = []
             for one in self._sources:  # one after the other: a name that is owned is not looked up elsewhere
-                parts.append(await self._read_part(one, project, stored))
-                if parts[-1].known:
+                parts[one.number] = await self._part(one, project, stored)
+                if parts[one.number].known:
                     break
-        listing = _unite(project, parts)
-        fresh_until = min((part.fresh_until for part in parts), default=float("inf"))
-        checked_at = min((part.checked_at for part in parts), default=self._clock())
+        listing = _unite(project, list(parts.values()))
+        fresh_until = min((part.fresh_until for part in parts.values()), default=float("inf"))
+        checked_at = min((part.checked_at for part in parts.values()), default=self._clock())
         self._stamps.note(project, Stamp(listing.revision, checked_at, fresh_until))
-        self._remember(listing, fresh_until)
-        return listing
+        return self._remember(listing, parts, fresh_until)
 
-    def _remember(self, listing: Listing, fresh_until: float) -> None:
+    def _remember(self, listing: Listing, parts: dict[int, _Part], fresh_until: float) -> Listing:
+        """Hold a listing in memory; where nothing changed it stays the same object, as what hangs on it wants."""
         before = self._hot.pop(listing.project, None)
-        self._hot_files += len(listing.files) - (len(before.listing.files) if before else 0)
-        self._hot[listing.project] = _Hot(listing, fresh_until)
+        if before is not None:
+            self._hot_files -= len(before.listing.files)
+            if before.listing == listing:
+                listing = before.listing
+        self._hot[listing.project] = _Hot(listing, parts, fresh_until)
+        self._hot_files += len(listing.files)
         while self._hot_files > MEMORY_LIMIT and len(self._hot) > 1:
             _, oldest = self._hot.popitem(last=False)
             self._hot_files -= len(oldest.listing.files)
+        return listing
+
+    async def _part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part:
+        """Get what one source has of a project, from memory while that is fresh."""
+        hot = self._hot.get(project)
+        part = None if hot is None else hot.parts.get(one.number)
+        if part is not None and self._clock() < part.fresh_until:
+            return part
+        return await self._read_part(one, project, stored)
 
     async def _read_part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part:
         """Get what one source has of a project, from the database while that is fresh."""
         source, name = one.source, one.source.spec.name
-        before = (await stored.of(one.number)).get(project)
+        before = self._keeper.pending(one.number, project) or (await stored.of(one.number)).get(project)
         window = LOCAL_FRESHNESS if source.local else self._freshness
         if before is not None and not source.local and 0 <= self._clock() - before.checked_at < window:
             self._reporter.listing_read(project, name, "stored" if before.known else "absent")
@@ -210,7 +226,8 @@ class Listings:
         rows = await _apart(weight, partial(rows_of, project, answer.links, now=now, before=_rows(before)))
         revision, files = await _apart(weight, lambda: (revision_of(rows), files_of(project, rows, name)))
         if before is None or not before.known or before.revision != revision or not source.local:
-            self._keeper.listing(partial(_page, one.number, project, revision, answer, now, rows))
+            make = partial(_page, one.number, project, revision, answer, now, rows)
+            self._keeper.listing(one.number, project, make)
         self._reporter.listing_read(project, name, "read")
         return _Part(True, revision, files, now, now + window)
 
@@ -222,7 +239,7 @@ class Listings:
         # What was seen stays: should the project come back, its files are no newer than they were.
         packed = before.packed if before is not None else pack(None)
         gone = StoredListing(one.number, project, False, EMPTY_REVISION, None, None, None, now, packed)
-        self._keeper.listing(lambda: gone)
+        self._keeper.listing(one.number, project, lambda: gone)
 
 
 def _page(
