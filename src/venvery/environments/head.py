@@ -40,7 +40,7 @@ class HeadOptions:
     python: str | None = None
     """The base interpreter there; None: it is found at first use (on nt: `py -m venv` completes it)."""
     python_version: str | None = None
-    """The base interpreter's full version, where the client says it."""
+    """The base interpreter's full version, `3.11.7`, where the client says it; another minor's is passed over."""
     prompt: str | None = None
     """What activation shows; None: the prefix's last part."""
     encoding: Encoding = "zstd"
@@ -115,7 +115,8 @@ def _pyvenv_cfg(manifest: Manifest, python: str | None, options: HeadOptions) ->
     if python is not None:
         home = python.rpartition("\\" if manifest.target.os == "nt" else "/")[0] or "/"
         lines.insert(0, f"home = {home}")
-        lines.append(f"version = {options.python_version or manifest.target.python}")
+        minor, full = manifest.target.python, options.python_version or ""
+        lines.append(f"version = {full if full.startswith(f'{minor}.') else minor}")
     if options.prompt:
         lines.append(f"prompt = {options.prompt!r}")
     return _File("pyvenv.cfg", ("\n".join(lines) + "\n").encode())

@@ -38,6 +38,7 @@ _FIELDS = {
     "prefix", "python", "have", "bytecode", "prompt",
 }  # fmt: skip
 _BASE_PYTHON = re.compile(r"python(3\.\d+t?)(?:\.exe)?\Z")
+_FULL_VERSION = re.compile(r"(3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?)[t+]?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Place:
     prefix: str | None = None
     python: str | None = None
     """The absolute path of the base interpreter there; None: found at first use."""
+    python_version: str | None = None
+    """The full version of that interpreter, `3.11.7`, where the request says it."""
     prompt: str | None = None
     have: frozenset[str] = frozenset()
     """Digests of layers that need not be sent."""
@@ -99,6 +102,7 @@ def read_place(body: Mapping[str, Any]) -> Place:
     return Place(
         prefix=_text(body, "prefix"),
         python=python,
+        python_version=_full_version(body),
         prompt=_text(body, "prompt"),
         have=_read_have(body.get("have")),
         bytecode=_flag(body, "bytecode", default=True),
@@ -140,6 +144,19 @@ def _read_python(value: Any) -> tuple[str | None, str | None]:
     if path and not version and (match := _BASE_PYTHON.search(path)):
         version = match[1]
     return version, path
+
+
+def _full_version(body: Mapping[str, Any]) -> str | None:
+    """Give the interpreter's full version where the target or the request names all three of its numbers."""
+    version, _path = _read_python(body.get("python"))
+    target = body.get("target")
+    said = target if isinstance(target, Mapping) else {}
+    markers = said.get("marker_environment")
+    exact = markers.get("python_full_version") if isinstance(markers, Mapping) else None
+    for text in (version, exact, said.get("python")):
+        if isinstance(text, str) and (match := _FULL_VERSION.match(text)):
+            return match[1]
+    return None
 
 
 def _read_targets(body: Mapping[str, Any], defaults: Defaults) -> tuple[Target, ...]:

@@ -122,7 +122,12 @@ class House:
             )
         skipped = place.have & {layer.digest for layer in made.manifest.layers}
         options = HeadOptions(
-            prefix=place.prefix, python=place.python, prompt=place.prompt, encoding=encoding, skipped=skipped
+            prefix=place.prefix,
+            python=place.python,
+            python_version=place.python_version,
+            prompt=place.prompt,
+            encoding=encoding,
+            skipped=skipped,
         )
         head = make_head(made.manifest, made.layers, options)
         return Sendable(
