@@ -18,6 +18,8 @@ __all__ = ["Answer", "make_lock"]
 Answer = dict[NormalizedName, Pick]
 """What one target gets."""
 
+_NOWHERE: frozenset[int] = frozenset()
+
 
 def make_lock(request: ResolveRequest, answers: Sequence[Answer]) -> Lock:
     """Merge one answer per target into one lock: one pin per project and version."""
@@ -26,13 +28,28 @@ def make_lock(request: ResolveRequest, answers: Sequence[Answer]) -> Lock:
         for project, pick in answer.items():
             version = pick.view.universe.versions[pick.version]
             places.setdefault((project, version), {})[index] = pick
-    pins = tuple(_pin(request, project, version, picks) for (project, version), picks in sorted(places.items()))
+    asked = _asked(request)
+    pins = tuple(
+        _pin(project, version, picks, not asked.get(project, _NOWHERE).isdisjoint(picks))
+        for (project, version), picks in sorted(places.items())
+    )
     return Lock(
         targets=request.targets, pins=pins, requirements=request.requirements, warnings=_warnings(pins, places)
     )
 
 
-def _pin(request: ResolveRequest, project: NormalizedName, version: Version, picks: dict[int, Pick]) -> Pin:
+def _asked(request: ResolveRequest) -> dict[NormalizedName, set[int]]:
+    """Give the projects that the request names, with the targets on which it does."""
+    asked: dict[NormalizedName, set[int]] = {}
+    for requirement in request.requirements:
+        dependency = from_requirement(requirement)
+        for index, target in enumerate(request.targets):
+            if facts_of(target).holds(dependency):
+                asked.setdefault(requirement.project, set()).add(index)
+    return asked
+
+
+def _pin(project: NormalizedName, version: Version, picks: dict[int, Pick], requested: bool) -> Pin:
     first = next(iter(picks.values()))
     files = _files(list(picks.values()))
     digests = first.view.rules.hashes
@@ -44,11 +61,7 @@ def _pin(request: ResolveRequest, project: NormalizedName, version: Version, pic
         extras=tuple(sorted({extra for pick in picks.values() for extra in pick.extras})),
         requires_python=_requires_python(first),
         edges=_edges(project, picks),
-        requested=any(
-            requirement.project == project
-            and any(facts_of(request.targets[i]).holds(from_requirement(requirement)) for i in picks)
-            for requirement in request.requirements
-        ),
+        requested=requested,
         hashes=tuple(sorted(digests)) if digests is not None else (),
     )
 
@@ -63,6 +76,8 @@ def _requires_python(pick: Pick) -> str | None:
 
 def _files(picks: Sequence[Pick]) -> tuple[DistFile, ...]:
     """Give all files that serve one of the targets: wheels in the order of the targets' choice, then sdists."""
+    if len(picks) == 1:
+        return picks[0].view.files(picks[0].version)
     wheels: dict[str, DistFile] = {}
     sdists: dict[str, DistFile] = {}
     for pick in picks:
@@ -86,15 +101,16 @@ def _warnings(
     """Tell of extras that do not exist and of yanked releases."""
     told = []
     for pin in pins:
-        picks = places[pin.project, pin.version].values()
-        known = next(iter(picks)).view.dependencies(next(iter(picks)).version)
-        if isinstance(known, Dependencies):
+        if pin.extras:
+            pick = next(iter(places[pin.project, pin.version].values()))
+            known = pick.view.dependencies(pick.version)
+            provides = known.provides if isinstance(known, Dependencies) else frozenset()
             told += [
                 f"{pin.project} {pin.version} does not provide the extra {extra!r}"
                 for extra in pin.extras
-                if extra not in known.provides
+                if extra not in provides
             ]
-        if pin.files and all(file.yanked is not None for file in pin.files):
+        if pin.files and pin.files[0].yanked is not None:  # yanked files only stand alone
             reason = next((f": {file.yanked}" for file in pin.files if file.yanked), "")
             told.append(f"{pin.project} {pin.version} is yanked{reason}")
     return tuple(told)

@@ -77,6 +77,7 @@ class View:
 
     __slots__ = (
         "_dependencies",
+        "_files",
         "_merged",
         "_metadata_files",
         "facts",
@@ -95,6 +96,7 @@ class View:
         """Versions with a usable file that is not yanked; versions with any usable file."""
         self.stable = self.plain & ~universe.prerelease_mask()
         self._dependencies: dict[int, Dependencies | Unusable] = {}
+        self._files: dict[int, tuple[DistFile, ...]] = {}
         self._metadata_files: dict[int, DistFile] = {}
         self._merged = Merged(-1, (), (), 0)
 
@@ -147,6 +149,12 @@ class View:
 
         Yanked files are among them only when there is nothing else.
         """
+        known = self._files.get(version)
+        if known is None:
+            known = self._files[version] = self._usable_files(version)
+        return known
+
+    def _usable_files(self, version: int) -> tuple[DistFile, ...]:
         fine = [file for file in self.universe.by_version[version] if self.why_not_file(file) is None]
         kept = [file for file in fine if file.yanked is None] or fine
         wheels = sorted((file for file in kept if file.kind == "wheel"), key=self.file_order)
