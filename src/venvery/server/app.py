@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from venvery import __version__
 from venvery.errors import VenveryError
 from venvery.server import environment_routes, health_routes, resolve_routes
+from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
 
@@ -20,11 +21,15 @@ __all__ = ["create_app"]
 def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> FastAPI:
     """Make the application; the house is opened when the server starts and closed when it stops."""
 
+    lane = Lane()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house() as house:
             app.state.house = house
+            lane.answers = house.answers
             yield
+            lane.answers = None
 
     app = FastAPI(
         title="venvery",
@@ -37,6 +42,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_exception_handler(VenveryError, on_venvery_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, on_unexpected)
+    app.add_middleware(FastLane, lane=lane)
     app.include_router(resolve_routes.router)
     app.include_router(environment_routes.router)
     app.include_router(health_routes.router)

@@ -7,14 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from venvery.server.bodies import read_request
+from venvery.server.fast_lane import Seen
 from venvery.server.negotiation import choose
-from venvery.server.schemas import LOCKS, PROBLEM, TARGET_PARAMETERS, resolve_body
+from venvery.server.schemas import ANSWER_HEADERS, LOCKS, PROBLEM, TARGET_PARAMETERS, resolve_body
 from venvery.services.house import House
-from venvery.services.locks import render_lock
+from venvery.services.locks import LockFormat
 
 router = APIRouter()
 
-_FORMATS = {
+_FORMATS: dict[str, LockFormat] = {
     "application/json": "json",
     "application/yaml": "yaml",
     "application/toml": "pylock",
@@ -28,7 +29,7 @@ _ALIASES = {"application/x-yaml": "application/yaml", "text/yaml": "application/
     summary="Resolve requirements to a lock",
     response_class=Response,
     responses={
-        200: {"content": LOCKS, "description": "The lock, as Accept asks"},
+        200: {"content": LOCKS, "description": "The lock, as Accept asks", "headers": ANSWER_HEADERS},
         400: PROBLEM,
         406: PROBLEM,
         413: PROBLEM,
@@ -42,6 +43,18 @@ async def resolve(request: Request) -> Response:
     media_type = choose(request.headers.get("accept"), list(_FORMATS), _ALIASES)
     house: House = request.app.state.house
     asked = house.read(await read_request(request))
-    resolution = await house.resolve(asked)
-    body = render_lock(resolution.lock, _FORMATS[media_type])
-    return Response(body, media_type=f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type)
+    answered = await house.resolve(asked)
+    form = _FORMATS[media_type]
+    content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
+    if "venvery.lane" in request.scope:
+        lane, key = request.scope["venvery.lane"]
+        lane.remember(key, Seen(answered.answer, form, content_type.encode()))
+    return Response(
+        answered.answer.render(form),
+        media_type=content_type,
+        headers={
+            "Vary": "Accept",
+            "Venvery-Answer": "remembered" if answered.remembered else "computed",
+            "Venvery-Listings-Age": str(int(house.answers.age(answered.answer))),
+        },
+    )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ARCHIVES", "LOCKS", "PROBLEM", "TARGET_PARAMETERS", "environment_body", "resolve_body"]
+__all__ = [
+    "ANSWER_HEADERS",
+    "ARCHIVES",
+    "LOCKS",
+    "PROBLEM",
+    "TARGET_PARAMETERS",
+    "environment_body",
+    "resolve_body",
+]
 
 _NAMES: dict[str, Any] = {"oneOf": [{"const": ":all:"}, {"type": "array", "items": {"type": "string"}}]}
 
@@ -100,6 +108,18 @@ PROBLEM: dict[str, Any] = {
                 },
             }
         }
+    },
+}
+
+ANSWER_HEADERS: dict[str, Any] = {
+    "Venvery-Answer": {
+        "schema": {"enum": ["remembered", "computed"]},
+        "description": "whether the answer was computed for this request; a remembered one is given only while "
+        "every listing that it rests on is unchanged",
+    },
+    "Venvery-Listings-Age": {
+        "schema": {"type": "integer"},
+        "description": "seconds since the least recently checked of these listings was checked",
     },
 }
 

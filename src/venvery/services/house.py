@@ -27,10 +27,12 @@ from venvery.environments import (
     make_head,
 )
 from venvery.errors import BadPrefix, VenveryError
+from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family, Target
-from venvery.resolve import Resolution
+from venvery.services.answers import Answer, Answered, Answers, request_key
 from venvery.services.assembling import Assembled, Assembler
 from venvery.services.documents import Asked, Defaults, Place, read_body
+from venvery.services.once import Once
 from venvery.services.resolving import Resolver
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
@@ -70,6 +72,9 @@ class House:
         self._allowed_urls = allowed_urls
         self._trusts_locks = trusts_locks
         self._resolver = Resolver(catalog, allowed_urls=allowed_urls)
+        self.answers = Answers(catalog, database)
+        self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
+        self._once = Once()
         self._assembler = Assembler(
             catalog, database, blobs, find_interpreter=_interpreter_of, workers=os.cpu_count() or 1
         )
@@ -78,13 +83,28 @@ class House:
         """Read a request body; a target that it leaves out is this machine's. Raises `BadInput`."""
         return read_body(body, self._defaults)
 
-    async def resolve(self, asked: Asked) -> Resolution:
-        """Find the lock that answers a request. Raises `Unsatisfiable`, `SourceFailed` and others."""
+    async def resolve(self, asked: Asked) -> Answered:
+        """Find the lock that answers a request: remembered while that is right, else computed, once for all.
+
+        Raises `Unsatisfiable`, `SourceFailed` and others.
+        """
+        key = request_key(asked.resolve, self._identity, asked.warnings)
+        answer = await self.answers.get(key)
+        if answer is not None:
+            return Answered(answer, remembered=True)
+        return Answered(await self._once.do(key, lambda: self._compute(key, asked)), remembered=False)
+
+    async def _compute(self, key: str, asked: Asked) -> Answer:
         resolution = await self._resolver.resolve(asked.resolve)
-        if asked.warnings:
-            lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
-            resolution = replace(resolution, lock=lock)
-        return resolution
+        lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
+        answer = Answer(lock, resolution.footprint)
+        self.answers.put(key, answer)
+        return answer
+
+    async def close(self) -> None:
+        """End what is under way, and keep what was learnt."""
+        await self._once.stop()
+        await self.answers.flush()
 
     async def environment(self, asked: Asked) -> Assembled:
         """Make the environment that a request asks for, from its lock or from its requirements."""
@@ -170,7 +190,7 @@ async def open_house(
             network=configuration.network,
             reporter=report,
         ) as catalog:
-            yield House(
+            house = House(
                 catalog,
                 database,
                 blobs,
@@ -178,6 +198,10 @@ async def open_house(
                 defaults=_this_machine(),
                 trusts_locks=trusts_locks,
             )
+            try:
+                yield house
+            finally:
+                await house.close()
     finally:
         database.close()
 

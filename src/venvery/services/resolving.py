@@ -30,7 +30,7 @@ class Resolver:
         self._hot = HotShelf()
 
     async def resolve(self, request: ResolveRequest) -> Resolution:
-        """Find the lock that answers a request.
+        """Find the lock that answers a request; its footprint holds what the sources list, and no direct file.
 
         Raises `Unsatisfiable`, `UrlNotAllowed`, `BadInput`, `LimitExceeded` or `SourceFailed`.
         """
@@ -43,7 +43,7 @@ class Resolver:
                 # In a thread: a hard request must not hold up the event loop, and so everybody else.
                 step = await asyncio.to_thread(_advance, steps)
                 if isinstance(step, Resolution):
-                    return step
+                    return replace(step, footprint={p: r for p, r in step.footprint.items() if p not in direct})
                 self._look_ahead(step, shelf, ahead)
                 await self._supply(step.listings, step.metadata, shelf)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select, update
 
 from venvery.storage import schema
 from venvery.storage.compression import pack, unpack
@@ -18,6 +18,9 @@ __all__ = ["Answers", "StoredAnswer"]
 
 _table = schema.answers
 _get = select(_table).where(_table.c.request == bindparam("request"))
+
+TOUCH_EVERY = 3600.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,21 @@ class Answers:
         }
         with self._database.write() as connection:
             connection.execute(upsert(connection, _table), row)
+
+    def touch(self, request: str) -> None:
+        """Note that an answer was used now; writes at most once an hour for each."""
+        now = self._database.clock()
+        with self._database.read() as connection:
+            last = connection.execute(select(_table.c.last_used_at).where(_table.c.request == request)).scalar()
+        if last is None or now - last < TOUCH_EVERY:
+            return
+        with self._database.write() as connection:
+            connection.execute(update(_table).where(_table.c.request == request).values(last_used_at=now))
+
+    def keep_newest(self, most: int) -> None:
+        """Forget all answers but the `most` that were used last."""
+        kept = select(_table.c.last_used_at).order_by(_table.c.last_used_at.desc()).offset(most - 1).limit(1)
+        with self._database.write() as connection:
+            oldest = connection.execute(kept).scalar()
+            if oldest is not None:
+                connection.execute(delete(_table).where(_table.c.last_used_at < oldest))

@@ -1,0 +1,220 @@
+"""Answers that are remembered, each exactly as long as no listing that it rests on has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+
+from venvery import __version__
+from venvery.catalog.catalog import Catalog
+from venvery.errors import VenveryError
+from venvery.model.digests import canonical_json, sha256
+from venvery.model.lock import Lock
+from venvery.model.names import NormalizedName
+from venvery.model.requests import NameSet, Options, ResolveRequest
+from venvery.model.requirements import Requirement
+from venvery.resolve.readers import lock_from_document
+from venvery.resolve.writers import lock_to_document
+from venvery.services.locks import LockFormat, render_lock
+from venvery.storage.database import Database
+
+__all__ = ["Answer", "Answered", "Answers", "request_key"]
+
+MOST_HELD = 1024
+"""Answers that are held in memory."""
+MOST_STORED = 20_000
+"""Answers that are kept in the database; those that were not used for longest go first."""
+_TIDY_EVERY = 256
+
+
+class Answer:
+    """A lock, the revisions of all listings that were looked at to find it, and what it looks like written."""
+
+    __slots__ = ("_rendered", "changes", "checked_at", "footprint", "fresh_until", "lock")
+
+    def __init__(self, lock: Lock, footprint: Mapping[NormalizedName, str]) -> None:
+        self.lock = lock
+        self.footprint = footprint
+        self.changes = -1
+        """`Catalog.changes` when the footprint was last seen to hold."""
+        self.fresh_until = 0.0
+        self.checked_at = 0.0
+        """When the listing that was looked at longest ago was looked at."""
+        self._rendered: dict[str, bytes] = {}
+
+    def render(self, form: LockFormat) -> bytes:
+        """Write the lock in a form; each form is written once."""
+        rendered = self._rendered.get(form)
+        if rendered is None:
+            rendered = self._rendered[form] = render_lock(self.lock, form).encode()
+        return rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer as one request got it."""
+
+    answer: Answer
+    remembered: bool
+    """False when it was computed for this request, or for an equal one at the same time."""
+
+    @property
+    def lock(self) -> Lock:
+        """The lock itself."""
+        return self.answer.lock
+
+
+class Answers:
+    """Remembers answers, in memory and in the database. Belongs to one event loop, as the catalog does."""
+
+    def __init__(self, catalog: Catalog, database: Database, *, most_held: int = MOST_HELD) -> None:
+        self._catalog = catalog
+        self._database = database
+        self._most_held = most_held
+        self._held: OrderedDict[str, Answer] = OrderedDict()
+        self._writing: set[asyncio.Task[None]] = set()
+        self._written = 0
+
+    def holds_now(self, answer: Answer) -> bool:
+        """Tell, without looking at a single listing, whether an answer certainly still holds.
+
+        It does while it is fresh and no listing of the catalog has changed since it was last checked.
+        """
+        return answer.changes == self._catalog.changes and self._catalog.clock() < answer.fresh_until
+
+    def age(self, answer: Answer) -> float:
+        """Give the seconds since the least recently checked listing of an answer was checked."""
+        return max(0.0, self._catalog.clock() - answer.checked_at) if answer.footprint else 0.0
+
+    async def get(self, key: str) -> Answer | None:
+        """Give the answer that is remembered for a request, once its listings are fresh and found unchanged.
+
+        Raises `SourceFailed` when a source that must be asked again fails.
+        """
+        answer = self._held.get(key)
+        if answer is not None:
+            self._held.move_to_end(key)
+            if self.holds_now(answer):
+                return answer
+        else:
+            answer = await asyncio.to_thread(self._load, key)
+            if answer is None:
+                return None
+            self._hold(key, answer)
+        if await self._still_holds(answer):
+            return answer
+        if self._held.get(key) is answer:
+            del self._held[key]
+        return None
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Remember an answer that was just computed."""
+        self._check_now(answer)
+        self._hold(key, answer)
+        task = asyncio.get_running_loop().create_task(self._write(key, answer))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def flush(self) -> None:
+        """Wait until all answers are in the database."""
+        while self._writing:
+            await asyncio.gather(*self._writing)
+
+    def _hold(self, key: str, answer: Answer) -> None:
+        self._held[key] = answer
+        self._held.move_to_end(key)
+        while len(self._held) > self._most_held:
+            self._held.popitem(last=False)
+
+    async def _still_holds(self, answer: Answer) -> bool:
+        """Ask again for every listing that is past the freshness window, all at once, and compare revisions."""
+        changes = self._catalog.changes
+        stamps = await self._catalog.stamps(answer.footprint)
+        for project, revision in answer.footprint.items():
+            stamp = stamps.get(project)
+            if stamp is None or stamp.revision != revision:
+                return False
+        answer.changes = changes  # as it was before: what changed meanwhile is looked at next time
+        answer.fresh_until = min((stamp.fresh_until for stamp in stamps.values()), default=float("inf"))
+        answer.checked_at = min((stamp.checked_at for stamp in stamps.values()), default=0.0)
+        return True
+
+    def _check_now(self, answer: Answer) -> None:
+        """Note since when, and for how long, a new answer holds; if a listing changed meanwhile: not at all."""
+        stamps = [(self._catalog.peek_stamp(project), revision) for project, revision in answer.footprint.items()]
+        now = self._catalog.clock()
+        known = [stamp for stamp, _revision in stamps if stamp is not None]
+        answer.checked_at = min((stamp.checked_at for stamp in known), default=now)
+        if all(stamp is not None and stamp.revision == revision for stamp, revision in stamps):
+            answer.changes = self._catalog.changes
+            answer.fresh_until = min((stamp.fresh_until for stamp in known), default=float("inf"))
+
+    def _load(self, key: str) -> Answer | None:
+        stored = self._database.answers.get(key)
+        if stored is None:
+            return None
+        try:
+            lock = lock_from_document(stored.lock)
+        except VenveryError:
+            return None  # written by a venvery that writes locks otherwise
+        self._database.answers.touch(key)
+        return Answer(lock, {NormalizedName(project): seen for project, seen in stored.footprint.items()})
+
+    async def _write(self, key: str, answer: Answer) -> None:
+        def write() -> None:
+            self._database.answers.put(
+                key,
+                lock_to_document(answer.lock),
+                {str(project): seen for project, seen in answer.footprint.items()},
+            )
+            self._written += 1
+            if self._written % _TIDY_EVERY == 1:
+                self._database.answers.keep_newest(MOST_STORED)
+
+        with suppress(VenveryError):  # the answer is right all the same; the next process computes it again
+            await asyncio.to_thread(write)
+
+
+def request_key(request: ResolveRequest, catalog: str, said: tuple[str, ...] = ()) -> str:
+    """Give a digest of everything that decides what a lock holds, but for what the sources have.
+
+    `catalog` names the sources; `said` are warnings that the lock carries. Where a requirement was written
+    counts, for the lock tells it.
+    """
+    return sha256(
+        canonical_json(
+            [
+                __version__,
+                catalog,
+                [_requirement(one) for one in request.requirements],
+                [_requirement(one) for one in request.constraints],
+                [[target.fingerprint, target.short] for target in request.targets],
+                _options(request.options),
+                said,
+            ]
+        )
+    )
+
+
+def _requirement(one: Requirement) -> list[object]:
+    return [one.text, one.origin, one.hashes]
+
+
+def _options(options: Options) -> list[object]:
+    return [[field.name, _plain(getattr(options, field.name))] for field in fields(options)]
+
+
+def _plain(value: object) -> object:
+    """Write an option's value so that equal values are written equally."""
+    if isinstance(value, NameSet):
+        return [value.every, sorted(value.names)]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Requirement):
+        return _requirement(value)
+    return value if value is None else str(value)
