@@ -46,6 +46,7 @@ class Reply:
     body: bytes
     url: str
     """Where it came from in the end, after redirects, without credentials."""
+    redirected: bool = False
     checked_length: bool = True
     """False when nothing in the transfer would have shown that the end is missing."""
 
@@ -113,6 +114,7 @@ class Network:
                     response.headers,
                     body,
                     without_credentials(str(response.url)),
+                    bool(response.history),
                     _length_is_checked(response),
                 )
 

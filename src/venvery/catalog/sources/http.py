@@ -24,13 +24,15 @@ _LARGE = 200_000
 async def read_page(network: Network, url: str, held: Held | None, *, accept: str) -> Answer:
     """Read a page of links, or learn that it did not change or is not there."""
     reply = await network.get(url, {"Accept": accept, **_conditions(held)})
+    if reply.status == 304 and reply.redirected:  # unchanged, but elsewhere: its links lead elsewhere, too
+        reply = await network.get(url, {"Accept": accept})
     if reply.status == 304 and held is not None:
         return Unchanged()
     if reply.status in (404, 410):
         return Absent()
     if reply.status != 200:
         raise SourceUnreachable(f"{redact(url)}: HTTP {reply.status}{_meaning(reply.status)}", url=redact(url))
-    digest = sha256(reply.body)
+    digest = sha256(reply.url.encode() + b"\n" + reply.body)  # the same links mean others on another page
     if held is not None and held.known and held.body == digest:
         return Unchanged()
     parse = _parser(reply)
@@ -45,6 +47,8 @@ async def read_page(network: Network, url: str, held: Held | None, *, accept: st
             hint="look at that address with a browser: is it an index, and are you signed in to it?",
             url=redact(url),
         ) from None
+    if reply.redirected:  # asking whether it changed would not tell whether it moved back
+        return Found(tuple(links), body=digest)
     return Found(tuple(links), reply.headers.get("etag"), reply.headers.get("last-modified"), digest)
 
 
