@@ -1,0 +1,1 @@
+"""What venvery can do, tried on real objects and over real HTTP."""
