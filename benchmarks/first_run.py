@@ -119,15 +119,16 @@ def contestants(scratch: Path, uv: Path, command: Venvery, server: ServerProcess
 
 
 def _once(job: Job, scratch: Path) -> None:
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    job(folder)
-    shutil.rmtree(folder)
+    job(Path(tempfile.mkdtemp(dir=scratch)))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (3)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where table and picture go")
+    parser.add_argument(
+        "--scratch", type=Path, help="where the environments are made (the system's temporary folder)"
+    )
     options = parser.parse_args()
     uv = find_uv()
     if uv is None:
@@ -138,7 +139,7 @@ def main() -> int:
         print(f"error: the index that pip is configured for does not answer: {reason}", file=sys.stderr)
         return 3
     # hardlinks work within one file system only: everything lies in one scratch folder
-    scratch = Path(tempfile.mkdtemp(prefix="first-run-"))
+    scratch = Path(tempfile.mkdtemp(prefix="first-run-", dir=options.scratch))
     try:
         command = Venvery(scratch, index_url=configured_index())
         with command.serve("--data", scratch / "server-data") as server:
