@@ -16,7 +16,7 @@ from venvery.resolve.dependencies import Dependency, facts_of, from_requirement
 from venvery.resolve.engine import Engine
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
 from venvery.resolve.policies import Policies
-from venvery.resolve.protocol import Need, Shelf
+from venvery.resolve.protocol import Need, Pause, Shelf
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import Dependencies, FileRules, Unusable, View, view_of
 
@@ -96,6 +96,7 @@ class TargetSolver:
         preferences: Mapping[NormalizedName, Version],
         everywhere: Iterable[Target] = (),
         lenient: bool = False,
+        pause: Pause | None = None,
     ) -> None:
         self.request = request
         self.target = target
@@ -106,6 +107,7 @@ class TargetSolver:
         self.guarded = False
         """True once versions were ruled out because nobody gives leave for them."""
         self._lenient = lenient
+        self._pause = pause
         self._shelf = shelf
         self._policies = policies
         self._preferences = preferences
@@ -137,9 +139,11 @@ class TargetSolver:
     def run(self) -> Generator[Need, None, dict[NormalizedName, Pick]]:
         """Search. Raises `NoAnswer`."""
         yield from self._start()
-        engine = self.engine
+        engine, pause = self.engine, self._pause
         while True:
             self._settle()
+            if pause is not None and pause():
+                yield Need()
             chosen = self._next()
             if chosen is None:
                 unfounded = self._without_leave() if self._lenient else None

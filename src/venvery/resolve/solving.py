@@ -13,7 +13,7 @@ from venvery.model.versions import Version
 from venvery.resolve.explain import unsatisfiable
 from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
-from venvery.resolve.protocol import Need, Resolution, Shelf
+from venvery.resolve.protocol import Need, Pause, Resolution, Shelf
 from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.universe import Universe
 
@@ -23,7 +23,7 @@ _MOST_ROUNDS = 4
 """How often targets that differ are solved anew to find versions that serve them all."""
 
 
-def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolution]:
+def solve(request: ResolveRequest, shelf: Shelf, pause: Pause | None = None) -> Generator[Need, None, Resolution]:
     """Find the lock that answers a request.
 
     The targets are solved one after the other, each with the versions of those before it as preferences;
@@ -34,13 +34,13 @@ def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolu
     seen = _Footprint(shelf)
     options = request.options
     held = {project: version for project, version in options.preferences if project not in options.upgrade}
-    round_ = yield from _solve_targets(request, seen, held)
+    round_ = yield from _solve_targets(request, seen, held, pause)
     decisions, conflicts = round_.decisions, round_.conflicts
     for _attempt in range(_MOST_ROUNDS):
         apart = round_.apart(max if options.strategy == "lowest" else min)
         if not apart:
             break
-        again = yield from _solve_targets(request, seen, {**round_.versions(), **apart, **held})
+        again = yield from _solve_targets(request, seen, {**round_.versions(), **apart, **held}, pause)
         decisions += again.decisions
         conflicts += again.conflicts
         if len(again.apart(min)) >= len(apart):
@@ -82,12 +82,12 @@ class _Round:
 
 
 def _solve_targets(
-    request: ResolveRequest, shelf: Shelf, held: Mapping[NormalizedName, Version]
+    request: ResolveRequest, shelf: Shelf, held: Mapping[NormalizedName, Version], pause: Pause | None
 ) -> Generator[Need, None, _Round]:
     """Solve one target after the other."""
     done = _Round()
     for target in request.targets:
-        answer, solver = yield from _solve_target(request, target, shelf, {**done.versions(), **held})
+        answer, solver = yield from _solve_target(request, target, shelf, {**done.versions(), **held}, pause)
         done.decisions += solver.decisions
         done.conflicts += solver.engine.conflicts
         done.answers.append(answer)
@@ -95,16 +95,20 @@ def _solve_targets(
 
 
 def _solve_target(
-    request: ResolveRequest, target: Target, shelf: Shelf, preferences: Mapping[NormalizedName, Version]
+    request: ResolveRequest,
+    target: Target,
+    shelf: Shelf,
+    preferences: Mapping[NormalizedName, Version],
+    pause: Pause | None,
 ) -> Generator[Need, None, tuple[Answer, TargetSolver]]:
-    solver = _solver(request, target, shelf, preferences, lenient=False)
+    solver = _solver(request, target, shelf, preferences, lenient=False, pause=pause)
     try:
         return (yield from solver.run()), solver
     except NoAnswer as strict:
         if solver.guarded:
             # What is ruled out for want of leave is ruled out by what was known then. Search once more with
             # those versions as a last resort, and see whether all that are taken have their leave.
-            lenient = _solver(request, target, shelf, preferences, lenient=True)
+            lenient = _solver(request, target, shelf, preferences, lenient=True, pause=pause)
             try:
                 return (yield from lenient.run()), lenient
             except NoAnswer:
@@ -119,6 +123,7 @@ def _solver(
     preferences: Mapping[NormalizedName, Version],
     *,
     lenient: bool,
+    pause: Pause | None,
 ) -> TargetSolver:
     return TargetSolver(
         request,
@@ -128,6 +133,7 @@ def _solver(
         preferences=preferences,
         everywhere=request.targets if len(request.targets) > 1 else (),
         lenient=lenient,
+        pause=pause,
     )
 
 
