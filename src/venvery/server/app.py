@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from venvery import __version__
 from venvery.errors import VenveryError
-from venvery.server import environment_routes, health_routes, resolve_routes
+from venvery.server import client_routes, environment_routes, health_routes, resolve_routes
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
@@ -46,4 +46,5 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(resolve_routes.router)
     app.include_router(environment_routes.router)
     app.include_router(health_routes.router)
+    app.include_router(client_routes.router)
     return app
