@@ -17,14 +17,15 @@ def choose(accept: str | None, forms: Sequence[str], aliases: Mapping[str, str] 
     if not accept or accept.strip() == "":
         return forms[0]
     ranges = [_range(part) for part in accept.split(",")]
-    names = {form: form for form in forms} | dict(aliases or {})
+    names = {form: form for form in forms}
     best = max(
-        ((_quality(media_type, ranges), -list(forms).index(form), form) for media_type, form in names.items()),
-        default=(0.0, 0, ""),
+        # What a form is called itself counts before what else it may be called.
+        (_quality(media_type, ranges), media_type in names, -list(forms).index(form), form)
+        for media_type, form in {**names, **(aliases or {})}.items()
     )
     if best[0] <= 0:
         raise HTTPException(406, f"this can be had as {', '.join(forms)}; the request accepts {accept[:200]}")
-    return best[2]
+    return best[3]
 
 
 def _range(part: str) -> tuple[str, float]:

@@ -1,0 +1,1 @@
+"""HTTP, part by part."""
