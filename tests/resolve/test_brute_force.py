@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.resolve.brute_force import Answer, Entry, answers
 from tests.resolve.worlds import LINUX, Release, request, run, universe
 from venvery.errors import Unsatisfiable
-from venvery.model.names import normalize
 from venvery.resolve import MemoryShelf
-from venvery.resolve.policies import PRESETS
-from venvery.resolve.solver import NoAnswer, Package, TargetSolver
+from venvery.resolve.packages import OFF, ON
+from venvery.resolve.question import Question, Wishes
+from venvery.resolve.solver import NoAnswer, TargetSolver
 
 NAMES = ("a", "b", "c", "d")
 FINAL = ("1", "2", "3", "4")
@@ -94,26 +94,23 @@ def test_prereleases_and_yanked_releases_are_taken_only_with_leave(drawn: Any, p
 @settings(max_examples=120, deadline=None)
 def test_everything_that_is_learned_is_true(drawn: Any) -> None:
     world, roots = drawn
-    asked = request(*roots)
-    solver = TargetSolver(asked, LINUX, _shelf(world), PRESETS["pip"], preferences={})
+    solver = TargetSolver(Question(request(*roots), LINUX, Wishes()), _shelf(world))
     try:
         for need in solver.run():
             raise AssertionError(need)
     except NoAnswer:
         pass
     for answer in answers(world, roots):
-        values = [_value(solver, number, answer) for number in range(len(solver.packages))]
+        values = [_value(solver, number, answer) for number in range(len(solver.engine.domain))]
         for terms in solver.engine.terms:
             assert not all(values[package] & mask for package, mask, _rest in terms), (terms, answer)
 
 
 def _value(solver: TargetSolver, number: int, answer: Answer) -> int:
-    package = solver.packages[number]
-    if isinstance(package, Package):
+    package = solver.packages.find(number)
+    if package is not None:
         picked = answer.get(str(package.project))
         return 1 if picked is None else package.universe.mask(f"=={picked[0]}")
-    owner = next(owner for (owner, extra), n in solver._extras.items() if n == number)
-    held = solver.packages[owner]
-    assert isinstance(held, Package)
-    picked = answer.get(str(held.project))
-    return 2 if picked is not None and normalize(str(package)) in picked[1] else 1
+    owner, extra = solver.packages.owners[number]
+    picked = answer.get(str(solver.packages[owner].project))
+    return ON if picked is not None and extra in picked[1] else OFF

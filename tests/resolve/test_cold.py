@@ -91,6 +91,23 @@ def test_a_walk_back_asks_for_more_each_time() -> None:
     assert len(files) == len(set(files))
 
 
+def test_a_neighbour_s_metadata_hints_at_what_comes_next() -> None:
+    warm = world(a={"1": ["b", "c"], "2": ["b", "d"]}, b={"1": []}, c={"1": []}, d={"1": []})
+    driver = ColdDriver(warm)
+    held = Universe(warm.universes[normalize("a")].listing)
+    older = next(file for file in held.listing.files if str(file.version) == "1")
+    told = driver._known(normalize("a")).metadata(older)
+    assert told is not None
+    held.set_metadata(older, told)
+    driver.shelf.put(held)
+    driver.run(request("a"))
+    assert [(need.listings, need.likely_listings) for need in driver.needs] == [
+        ((), ("b", "c")),
+        (("b", "d"), ()),
+        ((), ()),
+    ]
+
+
 @given(_worlds(MIXED, yanked=True))
 @settings(max_examples=100, deadline=None)
 def test_cold_and_hot_say_the_same(drawn: Any) -> None:

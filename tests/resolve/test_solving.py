@@ -424,12 +424,39 @@ def test_the_policies_are_told() -> None:
 
 
 def test_a_search_without_end_hits_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solver_module, "MAX_DECISIONS", 2)
+    monkeypatch.setattr(solver_module, "MAX_TRIES", 2)
     with pytest.raises(LimitExceeded):
         run(request("a", "b", "c"), world(a={"1": []}, b={"1": []}, c={"1": []}))
 
 
+def test_a_better_version_that_could_not_be_looked_at_is_told_of() -> None:
+    shelf = world(
+        a={"1": [], "2": Release(metadata=NoMetadata("too old")), "3": Release(metadata=NoMetadata("no PKG-INFO"))}
+    )
+    assert run(request("a"), shelf).lock.warnings == ("a 3 was passed over: no PKG-INFO",)
+    assert run(request("a<3"), shelf).lock.warnings == ("a 2 was passed over: too old",)
+    assert run(request("a<2"), shelf).lock.warnings == ()
+
+
+def test_what_one_target_may_take_is_no_leave_for_another() -> None:
+    shelf = world(a={"1": [], "2rc1": []}, b={"1": ["a==2rc1"]})
+    asked = request("a", "b ; sys_platform == 'win32'", targets=[WINDOWS, LINUX])
+    lock = run(asked, shelf).lock
+    assert [(pin.project, str(pin.version), pin.targets) for pin in lock.pins] == [
+        ("a", "1", (1,)),
+        ("a", "2rc1", (0,)),
+        ("b", "1", (0,)),
+    ]
+
+
 # ---------------------------------------------------------------------- asking
+
+
+def test_a_driver_that_gives_nothing_is_told_so() -> None:
+    steps = solve(request("a"), MemoryShelf())
+    assert next(steps).listings == ("a",)
+    with pytest.raises(RuntimeError, match="without giving what was asked for"):
+        steps.send(None)
 
 
 def test_with_everything_at_hand_it_asks_for_nothing() -> None:

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from venvery.errors import Unsatisfiable
+from venvery.model.names import normalize
 from venvery.model.requirements import Requirement
 from venvery.resolve.dependencies import from_requirement
 from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
-from venvery.resolve.solver import NoAnswer, Package, TargetSolver
+from venvery.resolve.packages import Package
+from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.wording import joined, plural, reasons_out, versions_of, versions_text
 
 __all__ = ["story", "unsatisfiable"]
@@ -24,6 +26,8 @@ Node = dict[str, Any]
 _HANDFUL = 8
 _MOST_NOTES = 3
 _MOST_FACTS = 12
+_DEEPEST = 3
+"""At this depth facts are told without further conclusions."""
 
 
 def unsatisfiable(failure: NoAnswer, *, several: bool = False) -> Unsatisfiable:
@@ -46,6 +50,7 @@ class _Explanation:
     def __init__(self, solver: TargetSolver, clause: int) -> None:
         self._solver = solver
         self._engine = solver.engine
+        self._packages = solver.packages
         self._root = clause
         self._leaves: dict[int, frozenset[int]] = {}
         self._told: set[int] = set()
@@ -60,7 +65,7 @@ class _Explanation:
         facts = [self._cause(leaf) for leaf in sorted(self._leaves[self._root])]
         headline = self._headline(facts)
         if several:
-            headline = f"{self._solver.target}: {headline}"
+            headline = f"{self._solver.question.target}: {headline}"
         tree: Node = {"says": headline, "because": because}
         if self._unknown:
             tree["unknown_projects"] = list(self._unknown)
@@ -103,11 +108,11 @@ class _Explanation:
             else:
                 self._leaves[clause] = self._leaves[cause.first] | self._leaves[cause.second]
 
-    def _because(self, clause: int) -> list[Node]:
+    def _because(self, clause: int, depth: int = 0) -> list[Node]:
         """Tell what a clause rests on."""
         told = self._facts(self._leaves[clause])
         cause = self._cause(clause)
-        if len(told) <= _HANDFUL or not isinstance(cause, Derived):
+        if len(told) <= _HANDFUL or not isinstance(cause, Derived) or depth == _DEEPEST:
             return told
         # A long chain: walk down while one side is a single fact, and tell conclusions where it branches.
         parts: list[int] = []
@@ -132,7 +137,7 @@ class _Explanation:
                 nodes.append({"says": f"{self._sentence(part)} (as told above)"})
             else:
                 self._told.add(part)
-                nodes.append({"says": self._sentence(part), "because": self._because(part)})
+                nodes.append({"says": self._sentence(part), "because": self._because(part, depth + 1)})
         return nodes
 
     def _facts(self, leaves: Iterable[int]) -> list[Node]:
@@ -262,7 +267,7 @@ class _Explanation:
 
     def _with_notes(self, node: Node, project: str, specifier: str) -> Node:
         """Add what is special about the versions that a requirement matches."""
-        number = self._solver.number_of(project)
+        number = self._packages.numbers.get(normalize(project))
         if number is None:
             return node
         package = self._package(number)
@@ -330,18 +335,16 @@ class _Explanation:
     # ------------------------------------------------------------------ conclusions
 
     def _package(self, number: int) -> Package:
-        package = self._solver.packages[number]
-        assert isinstance(package, Package)
-        return package
+        return self._packages[number]
 
     def _declared(self, package: Package) -> list[str]:
         return [wish.dependency.specifier for wish in package.wishes]
 
     def _name(self, number: int, mask: int) -> str:
         """Name what a term allows of a package or an extra."""
-        owner = self._solver.owner_of(number)
-        if owner is not None:
-            return f"{self._package(owner).project}[{self._solver.packages[number]}]"
+        if number in self._packages.owners:
+            owner, extra = self._packages.owners[number]
+            return f"{self._package(owner).project}[{extra}]"
         package = self._package(number)
         domain = self._engine.domain[number]
         text = versions_text(package, mask, domain, self._declared(package))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from venvery.model.files import DistFile
 from venvery.model.lock import Edge, Lock, Pin
@@ -110,7 +110,18 @@ def _warnings(
                 for extra in pin.extras
                 if extra not in provides
             ]
+        told += _passed_over(pin, places[pin.project, pin.version].values())
         if pin.files and pin.files[0].yanked is not None:  # yanked files only stand alone
             reason = next((f": {file.yanked}" for file in pin.files if file.yanked), "")
             told.append(f"{pin.project} {pin.version} is yanked{reason}")
     return tuple(told)
+
+
+def _passed_over(pin: Pin, picks: Iterable[Pick]) -> Iterable[str]:
+    """Tell of better versions that could not be looked at."""
+    said: dict[str, None] = {}
+    for pick in picks:
+        if pick.passed_over is not None:
+            rank, reason = pick.passed_over
+            said[f"{pin.project} {pick.view.universe.versions[rank]} was passed over: {reason}"] = None
+    return said

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from venvery.errors import BadInput, UrlNotAllowed
 from venvery.model.names import NormalizedName
 from venvery.model.requests import ResolveRequest
-from venvery.model.targets import Target
 from venvery.model.versions import Version
 from venvery.resolve.explain import unsatisfiable
 from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
-from venvery.resolve.protocol import Need, Pause, Resolution, Shelf
+from venvery.resolve.protocol import Need, Resolution, Shelf
+from venvery.resolve.question import Question, Wishes
 from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.universe import Universe
 
@@ -23,7 +23,7 @@ _MOST_ROUNDS = 4
 """How often targets that differ are solved anew to find versions that serve them all."""
 
 
-def solve(request: ResolveRequest, shelf: Shelf, pause: Pause | None = None) -> Generator[Need, None, Resolution]:
+def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolution]:
     """Find the lock that answers a request.
 
     The targets are solved one after the other, each with the versions of those before it as preferences;
@@ -34,13 +34,13 @@ def solve(request: ResolveRequest, shelf: Shelf, pause: Pause | None = None) -> 
     seen = _Footprint(shelf)
     options = request.options
     held = {project: version for project, version in options.preferences if project not in options.upgrade}
-    round_ = yield from _solve_targets(request, seen, held, pause)
+    round_ = yield from _solve_targets(request, seen, Wishes(held))
     decisions, conflicts = round_.decisions, round_.conflicts
     for _attempt in range(_MOST_ROUNDS):
         apart = round_.apart(max if options.strategy == "lowest" else min)
         if not apart:
             break
-        again = yield from _solve_targets(request, seen, {**round_.versions(), **apart, **held}, pause)
+        again = yield from _solve_targets(request, seen, Wishes(held, {**round_.versions(), **apart}))
         decisions += again.decisions
         conflicts += again.conflicts
         if len(again.apart(min)) >= len(apart):
@@ -81,13 +81,14 @@ class _Round:
         return {p: universes[p].versions[one(found)] for p, found in ranks.items() if len(found) > 1}
 
 
-def _solve_targets(
-    request: ResolveRequest, shelf: Shelf, held: Mapping[NormalizedName, Version], pause: Pause | None
-) -> Generator[Need, None, _Round]:
+def _solve_targets(request: ResolveRequest, shelf: Shelf, wishes: Wishes) -> Generator[Need, None, _Round]:
     """Solve one target after the other."""
     done = _Round()
     for target in request.targets:
-        answer, solver = yield from _solve_target(request, target, shelf, {**done.versions(), **held}, pause)
+        shared = Wishes(wishes.held, {**done.versions(), **wishes.shared})
+        answer, solver = yield from _solve_target(
+            Question(request, target, shared), shelf, len(request.targets) > 1
+        )
         done.decisions += solver.decisions
         done.conflicts += solver.engine.conflicts
         done.answers.append(answer)
@@ -95,46 +96,21 @@ def _solve_targets(
 
 
 def _solve_target(
-    request: ResolveRequest,
-    target: Target,
-    shelf: Shelf,
-    preferences: Mapping[NormalizedName, Version],
-    pause: Pause | None,
+    question: Question, shelf: Shelf, several: bool
 ) -> Generator[Need, None, tuple[Answer, TargetSolver]]:
-    solver = _solver(request, target, shelf, preferences, lenient=False, pause=pause)
+    solver = TargetSolver(question, shelf)
     try:
         return (yield from solver.run()), solver
     except NoAnswer as strict:
         if solver.guarded:
             # What is ruled out for want of leave is ruled out by what was known then. Search once more with
             # those versions as a last resort, and see whether all that are taken have their leave.
-            lenient = _solver(request, target, shelf, preferences, lenient=True, pause=pause)
+            lenient = TargetSolver(question, shelf, lenient=True)
             try:
                 return (yield from lenient.run()), lenient
             except NoAnswer:
                 pass
-        raise unsatisfiable(strict, several=len(request.targets) > 1) from None
-
-
-def _solver(
-    request: ResolveRequest,
-    target: Target,
-    shelf: Shelf,
-    preferences: Mapping[NormalizedName, Version],
-    *,
-    lenient: bool,
-    pause: Pause | None,
-) -> TargetSolver:
-    return TargetSolver(
-        request,
-        target,
-        shelf,
-        policies_of(request.options),
-        preferences=preferences,
-        everywhere=request.targets if len(request.targets) > 1 else (),
-        lenient=lenient,
-        pause=pause,
-    )
+        raise unsatisfiable(strict, several=several) from None
 
 
 def _check(request: ResolveRequest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from venvery.resolve.solver import Package
+from venvery.resolve.packages import Package
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import View
 

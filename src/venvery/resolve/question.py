@@ -1,0 +1,112 @@
+"""A request as one target sees it: which requirements count there, and which files and versions are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from venvery.model.names import NormalizedName
+from venvery.model.requests import ResolveRequest
+from venvery.model.requirements import Requirement
+from venvery.model.targets import Target
+from venvery.model.versions import Version
+from venvery.resolve.dependencies import Dependency, TargetFacts, facts_of, from_requirement
+from venvery.resolve.policies import Policies, policies_of
+from venvery.resolve.universe import Universe
+from venvery.resolve.views import FileRules, View, view_of
+
+__all__ = ["Question", "Wishes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Versions that are to be taken where they are still allowed."""
+
+    held: Mapping[NormalizedName, Version] = field(default_factory=dict)
+    """Pins of an earlier lock; they need no leave, although yanked since or a pre-release."""
+    shared: Mapping[NormalizedName, Version] = field(default_factory=dict)
+    """What other targets took."""
+
+
+class Question:
+    """What is asked, on one target."""
+
+    def __init__(self, request: ResolveRequest, target: Target, wishes: Wishes) -> None:
+        self.target = target
+        self.options = request.options
+        self.wishes = wishes
+        self.policies: Policies = policies_of(request.options)
+        self.facts: TargetFacts = facts_of(target)
+        self._others = tuple(facts_of(other) for other in request.targets if other != target)
+        self._overrides = self._overridden()
+        self.roots: list[tuple[Requirement, Dependency]] = []
+        """The requirements that count, overrides applied."""
+        self._stated: dict[NormalizedName, list[Requirement]] = {}
+        for requirement in request.requirements:
+            dependency = from_requirement(requirement)
+            if self.facts.holds(dependency):
+                self._stated.setdefault(requirement.project, []).append(requirement)
+                self.roots += [(requirement, effective) for effective in self.effective(dependency)]
+        self._bounds: dict[NormalizedName, list[Requirement]] = {}
+        for bound in request.constraints:
+            if self.facts.holds(from_requirement(bound)):
+                self._bounds.setdefault(bound.project, []).append(bound)
+
+    def _overridden(self) -> dict[NormalizedName, list[Dependency]]:
+        overrides: dict[NormalizedName, list[Dependency]] = {}
+        for override in self.options.overrides:
+            replacing = overrides.setdefault(override.project, [])
+            if self.facts.holds(from_requirement(override)):
+                replacing.append(from_requirement(override))
+        return overrides
+
+    def effective(self, dependency: Dependency) -> Sequence[Dependency]:
+        """Apply overrides and excludes to a dependency."""
+        if dependency.project in self.options.excludes:
+            return ()
+        replacing = self._overrides.get(dependency.project)
+        return (dependency,) if replacing is None else replacing
+
+    def bounds(self, project: NormalizedName) -> Sequence[Requirement]:
+        """Give the constraints on a project."""
+        return self._bounds.get(project, ())
+
+    def view(self, universe: Universe) -> View:
+        """Give what the target can use of a project under the file rules of the request."""
+        return view_of(universe, self.facts, self._rules(universe.project))
+
+    def _rules(self, project: NormalizedName) -> FileRules:
+        hashes: frozenset[str] | None = None
+        for requirement in (*self._stated.get(project, ()), *self.bounds(project)):
+            if requirement.hashes:
+                digests = frozenset(requirement.hashes)
+                hashes = digests if hashes is None else hashes & digests
+        return FileRules(
+            wheels=project not in self.options.no_binary,
+            sdists=project not in self.options.only_binary,
+            exclude_newer=self.options.exclude_newer,
+            hashes=hashes,
+            python_upper_bounds=self.policies.python_upper_bounds,
+        )
+
+    def everywhere(self, view: View) -> int:
+        """Give the versions that every other target of the request can use too; all where there is none."""
+        usable = -1
+        for facts in self._others:
+            usable &= view_of(view.universe, facts, view.rules).plain
+        return usable
+
+    def opens_prereleases(self, project: NormalizedName) -> bool:
+        """Tell whether the options give leave for a project's pre-releases."""
+        return self.options.prereleases == "allow" or project in self.options.prerelease_projects
+
+    def requested_pins(self, universe: Universe) -> int:
+        """Give the versions that the request itself pins with `==` or `===`."""
+        project, pinned = universe.project, 0
+        stated = (*self._stated.get(project, ()), *self.bounds(project))
+        overriding = self._overrides.get(project)
+        dependencies = overriding if overriding is not None else map(from_requirement, stated)
+        for dependency in dependencies:
+            if dependency.pins:
+                pinned |= universe.mask(dependency.specifier)
+        return pinned
