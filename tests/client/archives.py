@@ -30,6 +30,11 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def checked_frame(data: bytes) -> bytes:
+    """Compress what no digest covers, with a checksum of its content."""
+    return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
+
+
 def member(name: str, content: bytes = b"", *, mode: int = 0o644, kind: bytes = b"0", link: str = "") -> bytes:
     """Give one member as the standard library writes it; nothing is checked."""
     info = tarfile.TarInfo(name)
@@ -154,11 +159,11 @@ class Environment:
 
     def zstd(self, prefix: str, have: Iterable[str] = ()) -> bytes:
         skipped = self.skipped(have)
-        parts = [zstd.compress(self.head(prefix, skipped), 3)]
+        parts = [checked_frame(self.head(prefix, skipped))]
         for number, layer in enumerate(self.layers):
             if layer.digest not in skipped:
                 parts += self.frames.get(number, layer.frames)
-        return b"".join([*parts, zstd.compress(self.tail, 3)])
+        return b"".join([*parts, checked_frame(self.tail)])
 
     def gzip(self, prefix: str, have: Iterable[str] = ()) -> bytes:
         data = self.tar(prefix, have)

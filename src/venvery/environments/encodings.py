@@ -45,6 +45,10 @@ GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """deflate, no flags, no time, default effort, unknown system (RFC 1952)."""
 DEFLATE_END = b"\x03\0"
 """An empty final block."""
+_CHECKED: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: ZSTD_LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,11 @@ def deflated(data: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def zstd_frame(data: bytes) -> bytes:
-    """Encode a head as one frame. The last ones are remembered, for those who come back for the rest."""
-    return bytes(zstd.compress(data, ZSTD_LEVEL))
+    """Encode a head as one frame. The last ones are remembered, for those who come back for the rest.
+
+    It carries a checksum of its content, for no digest covers a head.
+    """
+    return bytes(zstd.compress(data, options=_CHECKED))
 
 
 def gzip_trailer(crc32: int, size: int) -> bytes:
