@@ -26,6 +26,7 @@ __all__ = [
     "check_environment",
     "curl",
     "installed",
+    "pip_agrees",
     "refuses",
     "run_python",
     "strays",
@@ -70,20 +71,24 @@ def run_python(environment: Path, *args: str, cwd: Path | None = None) -> str:
 
 def installed(environment: Path) -> dict[str, str]:
     """Ask the environment's own Python which distributions it sees."""
+    return _ask(environment)[0]
+
+
+def _ask(environment: Path) -> tuple[dict[str, str], str]:
+    """Ask the environment's own Python for its distributions and its prefix."""
     code = (
-        "import importlib.metadata as m, json;"
-        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+        "import importlib.metadata as m, json, sys;"
+        "print(json.dumps([{d.metadata['Name']: d.version for d in m.distributions()}, sys.prefix]))"
     )
     # -I: what else lies in the folder or in variables does not count
-    found: dict[str, str] = json.loads(run_python(environment, "-I", "-c", code))
-    return {normalize(name): version for name, version in found.items()}
+    found, prefix = json.loads(run_python(environment, "-I", "-c", code))
+    return {normalize(name): version for name, version in found.items()}, prefix
 
 
 def check_environment(environment: Path, expected: Mapping[str, str]) -> None:
     """Insist that the environment holds exactly these distributions, is complete, and runs from where it is."""
-    assert installed(environment) == dict(expected)
-    prefix = run_python(environment, "-c", "import sys; print(sys.prefix)")
-    assert Path(prefix).resolve() == environment.resolve()
+    found, prefix = _ask(environment)
+    assert found == dict(expected)
     assert prefix == str(environment.absolute())
     site = next(environment.glob("lib/python*/site-packages"))
     recorded: set[Path] = set()
@@ -95,6 +100,10 @@ def check_environment(environment: Path, expected: Mapping[str, str]) -> None:
     assert {path for path in loose if path.parent != site} == set()
     for script in (environment / "bin").iterdir():
         assert os.access(script, os.X_OK) or script.name.lower().startswith("activate"), script
+
+
+def pip_agrees(environment: Path) -> None:
+    """Let pip look for missing and conflicting dependencies."""
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "check"]
     done = subprocess.run(
         pip, env=clean_environment(environment.parent / "home-of-pip"), capture_output=True, text=True, check=False

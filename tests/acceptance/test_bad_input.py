@@ -109,23 +109,23 @@ def test_a_server_that_is_something_else(venvery: Venvery, index: IndexServer, t
     "prefix",
     ["relative/env", "/srv/../etc", "/srv/a\nb", "/srv/a\x00b", "", "/srv/a\x1bb", "/srv/" + "x" * 5000, "~/env"],
 )
-def test_bad_prefixes(server: ServerProcess, tmp_path: Path, prefix: str) -> None:
+def test_bad_prefixes(shared_server: ServerProcess, tmp_path: Path, prefix: str) -> None:
     wanted = asks(tmp_path, "idna")
-    url = f"{server.url}/v1/environments?python={HERE_PYTHON}&prefix={quote(prefix, safe='')}"
+    url = f"{shared_server.url}/v1/environments?python={HERE_PYTHON}&prefix={quote(prefix, safe='')}"
     accept = ("-H", "Accept: application/x-tar+gzip")
     curl(tmp_path, url, "--data-binary", f"@{wanted}", *accept).problem(400, "prefix")
     body = json.dumps({"requirements": ["idna"], "target": {"python": HERE_PYTHON}, "prefix": prefix})
-    curl(tmp_path, f"{server.url}/v1/environments", *JSON, *accept, "-d", body).problem(400, "prefix")
+    curl(tmp_path, f"{shared_server.url}/v1/environments", *JSON, *accept, "-d", body).problem(400, "prefix")
 
 
 @pytest.mark.parametrize(
     "python", ["bin/python3", "/usr/bin/../python3", "/usr/bin/py\nthon", "/usr/bin/python3 -c evil"]
 )
-def test_bad_interpreters(server: ServerProcess, tmp_path: Path, python: str) -> None:
+def test_bad_interpreters(shared_server: ServerProcess, tmp_path: Path, python: str) -> None:
     body = {"requirements": ["idna"], "target": {"python": HERE_PYTHON}, "prefix": "/srv/e", "python": python}
     answer = curl(
         tmp_path,
-        f"{server.url}/v1/environments",
+        f"{shared_server.url}/v1/environments",
         *(*JSON, "-H", "Accept: application/x-tar+gzip", "-d", json.dumps(body)),
     )
     if python.endswith("evil"):  # a space is a legal character in a path; it must not become an argument
@@ -154,35 +154,35 @@ def test_bad_interpreters(server: ServerProcess, tmp_path: Path, python: str) ->
         ([], 400),
     ],
 )
-def test_bad_requests(server: ServerProcess, tmp_path: Path, body: object, status: int) -> None:
+def test_bad_requests(shared_server: ServerProcess, tmp_path: Path, body: object, status: int) -> None:
     for path in ("resolve", "environments"):
-        answer = curl(tmp_path, f"{server.url}/v1/{path}", *JSON, "-d", json.dumps(body))
+        answer = curl(tmp_path, f"{shared_server.url}/v1/{path}", *JSON, "-d", json.dumps(body))
         problem = answer.problem(status)
         assert "passwd" not in json.dumps(problem).replace("/etc/passwd", "")
         assert "root:" not in json.dumps(problem)
 
 
-def test_the_explanation_is_text_and_tree(server: ServerProcess, tmp_path: Path) -> None:
+def test_the_explanation_is_text_and_tree(shared_server: ServerProcess, tmp_path: Path) -> None:
     body = json.dumps({"requirements": ["conflict-a", "conflict-b"]})
-    problem = curl(tmp_path, f"{server.url}/v1/resolve", *JSON, "-d", body).problem(422, "shared")
+    problem = curl(tmp_path, f"{shared_server.url}/v1/resolve", *JSON, "-d", body).problem(422, "shared")
     assert re.search("conflict-a", problem["detail"])
     trees = [value for value in problem.values() if isinstance(value, dict) and "because" in value]
     assert trees, problem
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b'{"requirements": ["a"], "requirements": '])
-def test_bodies_that_are_no_json(server: ServerProcess, tmp_path: Path, body: bytes) -> None:
+def test_bodies_that_are_no_json(shared_server: ServerProcess, tmp_path: Path, body: bytes) -> None:
     (tmp_path / "body").write_bytes(body)
-    answer = curl(tmp_path, f"{server.url}/v1/resolve", *JSON, "--data-binary", f"@{tmp_path / 'body'}")
+    answer = curl(tmp_path, f"{shared_server.url}/v1/resolve", *JSON, "--data-binary", f"@{tmp_path / 'body'}")
     answer.problem(400)
-    curl(tmp_path, f"{server.url}/healthz")
+    curl(tmp_path, f"{shared_server.url}/healthz")
 
 
-def test_paths_that_are_not_there(server: ServerProcess, tmp_path: Path) -> None:
-    curl(tmp_path, f"{server.url}/v1/nothing").problem(404)
-    curl(tmp_path, f"{server.url}/v1/environments/sha256:{'0' * 64}").problem(404)
-    curl(tmp_path, f"{server.url}/v1/layers/..%2f..%2fetc%2fpasswd", "--path-as-is")
-    assert curl(tmp_path, f"{server.url}/v1/resolve", "-X", "DELETE").status == 405
+def test_paths_that_are_not_there(shared_server: ServerProcess, tmp_path: Path) -> None:
+    curl(tmp_path, f"{shared_server.url}/v1/nothing").problem(404)
+    curl(tmp_path, f"{shared_server.url}/v1/environments/sha256:{'0' * 64}").problem(404)
+    curl(tmp_path, f"{shared_server.url}/v1/layers/..%2f..%2fetc%2fpasswd", "--path-as-is")
+    assert curl(tmp_path, f"{shared_server.url}/v1/resolve", "-X", "DELETE").status == 405
 
 
 def test_a_flat_folder_that_is_not_there(venvery: Venvery, tmp_path: Path) -> None:

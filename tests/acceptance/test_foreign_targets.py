@@ -42,11 +42,11 @@ def test_resolve_takes_the_target_s_wheels(venvery: Venvery, platform: str) -> N
 
 
 @pytest.mark.parametrize("platform", ["linux-aarch64", "macos-arm64", "windows-x86_64"])
-def test_the_server_assembles_it(server: ServerProcess, tmp_path: Path, platform: str) -> None:
+def test_the_server_assembles_it(shared_server: ServerProcess, tmp_path: Path, platform: str) -> None:
     prefix = r"C:\venvs\app" if platform.startswith("windows") else "/srv/app"
     answer = curl(
         tmp_path,
-        f"{server.url}/v1/environments?python=3.13&platform={platform}&prefix={quote(prefix)}",
+        f"{shared_server.url}/v1/environments?python=3.13&platform={platform}&prefix={quote(prefix)}",
         *("--data-binary", f"@{asks(tmp_path)}", "-H", "Accept: application/x-tar+gzip"),
     )
     assert answer.status == 200, answer.body

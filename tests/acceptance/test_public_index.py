@@ -16,7 +16,7 @@ import pytest
 from packaging.pylock import Pylock
 from packaging.version import Version
 
-from tests.acceptance.helpers import HERE_PYTHON, asks, check_environment, curl, installed, run_python
+from tests.acceptance.helpers import HERE_PYTHON, asks, check_environment, curl, installed, pip_agrees, run_python
 from tests.support.machine import find_python, find_uv
 from tests.support.public_index import configured_index
 from tests.support.running import Venvery, clean_environment
@@ -98,6 +98,7 @@ def test_sync_makes_it(public_venvery: Venvery, tmp_path: Path) -> None:
     found = installed(environment)
     assert set(found) == DEPENDENCIES
     check_environment(environment, found)
+    pip_agrees(environment)
     assert run_python(environment, "-c", "import django, requests; print(django.__version__)") == found["django"]
     again = public_venvery("sync", "-r", asks(tmp_path), environment).check()
     assert again.seconds < 2.0

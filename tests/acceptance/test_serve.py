@@ -66,13 +66,14 @@ def layer_digests(answer: Answer) -> list[str]:
     return [layer["digest"] for layer in answer.json()["layers"]]
 
 
-def test_curl_and_tar_make_an_environment(server: ServerProcess, tmp_path: Path) -> None:
+def test_curl_and_tar_make_an_environment(shared_server: ServerProcess, tmp_path: Path) -> None:
     asks(tmp_path)
     environment = tmp_path / "e"
     environment.mkdir()
     line = (
         "curl -sf --data-binary @requirements.txt -H 'Accept: application/x-tar+gzip' "
-        f"'{server.url}/v1/environments?python={HERE_PYTHON}&prefix={environment}' | tar -xz -C {environment}"
+        f"'{shared_server.url}/v1/environments?python={HERE_PYTHON}&prefix={environment}' "
+        f"| tar -xz -C {environment}"
     )
     done = shell(line, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -84,13 +85,13 @@ def test_curl_and_tar_make_an_environment(server: ServerProcess, tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="the tool zstd is not on this machine")
-def test_zstd_streams_through_tar(server: ServerProcess, tmp_path: Path) -> None:
+def test_zstd_streams_through_tar(shared_server: ServerProcess, tmp_path: Path) -> None:
     asks(tmp_path)
     environment = tmp_path / "e"
     environment.mkdir()
     line = (
         "curl -sf --data-binary @requirements.txt -H 'Accept: application/x-tar+zstd' "
-        f"'{server.url}/v1/environments?python={HERE_PYTHON}&prefix={environment}' "
+        f"'{shared_server.url}/v1/environments?python={HERE_PYTHON}&prefix={environment}' "
         f"| tar --zstd -x -C {environment}"
     )
     done = shell(line, tmp_path)
@@ -98,16 +99,16 @@ def test_zstd_streams_through_tar(server: ServerProcess, tmp_path: Path) -> None
     check_environment(environment, TINY)
 
 
-def test_both_forms_hold_the_same_members(server: ServerProcess, tmp_path: Path) -> None:
+def test_both_forms_hold_the_same_members(shared_server: ServerProcess, tmp_path: Path) -> None:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         from backports import zstd
 
-    packed = fetch(server, tmp_path, tmp_path / "e", "application/x-tar+zstd")
+    packed = fetch(shared_server, tmp_path, tmp_path / "e", "application/x-tar+zstd")
     assert packed.headers["content-type"] == "application/x-tar+zstd"
     by_zstd = zstd.decompress(packed.body)
-    by_gzip = gzip.decompress(fetch(server, tmp_path, tmp_path / "e").body)
+    by_gzip = gzip.decompress(fetch(shared_server, tmp_path, tmp_path / "e").body)
     # what is told of the environment itself names the form it came in
     assert members(by_zstd) == members(by_gzip)
     with tarfile.open(fileobj=io.BytesIO(by_gzip)) as archive:
@@ -144,16 +145,16 @@ def test_the_same_request_gets_the_same_bytes_from_any_server(
         assert fetch(another, tmp_path, tmp_path / "e").body == here
 
 
-def test_environment_by_its_key(server: ServerProcess, tmp_path: Path) -> None:
-    made = manifest(server, tmp_path, tmp_path / "e")
+def test_environment_by_its_key(shared_server: ServerProcess, tmp_path: Path) -> None:
+    made = manifest(shared_server, tmp_path, tmp_path / "e")
     key = made.json()["key"]
-    assert curl(tmp_path, f"{server.url}/v1/environments/{key}").json()["key"] == key
-    archive = curl(tmp_path, f"{server.url}/v1/environments/{key}.tar.gz?prefix={tmp_path}/e")
+    assert curl(tmp_path, f"{shared_server.url}/v1/environments/{key}").json()["key"] == key
+    archive = curl(tmp_path, f"{shared_server.url}/v1/environments/{key}.tar.gz?prefix={tmp_path}/e")
     assert archive.status == 200
     assert archive.headers["etag"]
     assert "immutable" in archive.headers["cache-control"]
     assert int(archive.headers["content-length"]) == len(archive.body)
-    address = f"{server.url}/v1/environments/{key}.tar.gz?prefix={tmp_path}/e"
+    address = f"{shared_server.url}/v1/environments/{key}.tar.gz?prefix={tmp_path}/e"
     part = curl(tmp_path, address, "-r", "100-299")
     assert (part.status, part.body) == (206, archive.body[100:300])
     same = curl(tmp_path, address, "-H", f"If-None-Match: {archive.headers['etag']}")
@@ -162,17 +163,17 @@ def test_environment_by_its_key(server: ServerProcess, tmp_path: Path) -> None:
         assert any(name.endswith("site-packages/django/__init__.py") for name in members.getnames())
 
 
-def test_layers_can_be_fetched_alone(server: ServerProcess, tmp_path: Path) -> None:
-    for digest in layer_digests(manifest(server, tmp_path, tmp_path / "e")):
-        layer = curl(tmp_path, f"{server.url}/v1/layers/{digest}")
+def test_layers_can_be_fetched_alone(shared_server: ServerProcess, tmp_path: Path) -> None:
+    for digest in layer_digests(manifest(shared_server, tmp_path, tmp_path / "e")):
+        layer = curl(tmp_path, f"{shared_server.url}/v1/layers/{digest}")
         assert layer.status == 200
         assert "immutable" in layer.headers["cache-control"]
     unknown = "sha256:" + "0" * 64
-    curl(tmp_path, f"{server.url}/v1/layers/{unknown}").problem(404)
+    curl(tmp_path, f"{shared_server.url}/v1/layers/{unknown}").problem(404)
 
 
-def test_layers_that_the_client_has_are_left_out(server: ServerProcess, tmp_path: Path) -> None:
-    digests = layer_digests(manifest(server, tmp_path, tmp_path / "e"))
+def test_layers_that_the_client_has_are_left_out(shared_server: ServerProcess, tmp_path: Path) -> None:
+    digests = layer_digests(manifest(shared_server, tmp_path, tmp_path / "e"))
     body = {
         "requirements": ["django>=1.8", "requests>=2.7"],
         "target": {"python": HERE_PYTHON},
@@ -181,21 +182,21 @@ def test_layers_that_the_client_has_are_left_out(server: ServerProcess, tmp_path
     }
     answer = curl(
         tmp_path,
-        f"{server.url}/v1/environments",
+        f"{shared_server.url}/v1/environments",
         *(*JSON, "-H", "Accept: application/x-tar+gzip", "-d", json.dumps(body)),
     )
     assert answer.status == 200
-    whole = fetch(server, tmp_path, tmp_path / "e")
+    whole = fetch(shared_server, tmp_path, tmp_path / "e")
     assert len(answer.body) < len(whole.body)
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(answer.body))) as members:
         infos = {name.split("/")[-2] for name in members.getnames() if name.endswith(".dist-info/METADATA")}
     assert len(infos) == 1
 
 
-def test_resolve_speaks_every_format(server: ServerProcess, tmp_path: Path) -> None:
+def test_resolve_speaks_every_format(shared_server: ServerProcess, tmp_path: Path) -> None:
     body = json.dumps({"requirements": ["django>=1.8", "requests>=2.7"], "target": {"python": HERE_PYTHON}})
     answers = {
-        accept: curl(tmp_path, f"{server.url}/v1/resolve", *(*JSON, "-H", f"Accept: {accept}", "-d", body))
+        accept: curl(tmp_path, f"{shared_server.url}/v1/resolve", *(*JSON, "-H", f"Accept: {accept}", "-d", body))
         for accept in ("application/json", "application/yaml", "application/toml", "text/plain")
     }
     for accept, answer in answers.items():
@@ -208,18 +209,20 @@ def test_resolve_speaks_every_format(server: ServerProcess, tmp_path: Path) -> N
     assert yaml.safe_load(answers["application/yaml"].body) == answers["application/json"].json()
 
 
-def test_an_environment_from_a_lock(server: ServerProcess, tmp_path: Path) -> None:
+def test_an_environment_from_a_lock(shared_server: ServerProcess, tmp_path: Path) -> None:
     body = json.dumps({"requirements": ["django>=1.8", "requests>=2.7"], "target": {"python": HERE_PYTHON}})
-    lock = curl(tmp_path, f"{server.url}/v1/resolve", *(*JSON, "-H", "Accept: application/json", "-d", body))
+    lock = curl(
+        tmp_path, f"{shared_server.url}/v1/resolve", *(*JSON, "-H", "Accept: application/json", "-d", body)
+    )
     wanted = json.dumps({"lock": lock.json(), "prefix": str(tmp_path / "e")})
     made = curl(
-        tmp_path, f"{server.url}/v1/environments", *(*JSON, "-H", "Accept: application/json", "-d", wanted)
+        tmp_path, f"{shared_server.url}/v1/environments", *(*JSON, "-H", "Accept: application/json", "-d", wanted)
     )
     assert made.status == 200, made.body
-    assert layer_digests(made) == layer_digests(manifest(server, tmp_path, tmp_path / "e"))
+    assert layer_digests(made) == layer_digests(manifest(shared_server, tmp_path, tmp_path / "e"))
 
 
-def test_the_interpreter_can_be_named(server: ServerProcess, tmp_path: Path) -> None:
+def test_the_interpreter_can_be_named(shared_server: ServerProcess, tmp_path: Path) -> None:
     """The environment's Python is the one that the client says it has."""
     base = Path(run_python_base())
     body = {
@@ -230,7 +233,7 @@ def test_the_interpreter_can_be_named(server: ServerProcess, tmp_path: Path) -> 
     }
     answer = curl(
         tmp_path,
-        f"{server.url}/v1/environments",
+        f"{shared_server.url}/v1/environments",
         *(*JSON, "-H", "Accept: application/x-tar+gzip", "-d", json.dumps(body)),
     )
     assert answer.status == 200, answer.body
@@ -250,9 +253,9 @@ def run_python_base() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
-def test_it_is_an_ordinary_server(server: ServerProcess) -> None:
+def test_it_is_an_ordinary_server(shared_server: ServerProcess) -> None:
     for path in ("/healthz", "/readyz", "/openapi.json"):
-        with urllib.request.urlopen(server.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(shared_server.url + path, timeout=10) as answer:
             assert answer.status == 200
 
 

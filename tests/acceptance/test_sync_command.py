@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.helpers import TINY, asks, check_environment, refuses, run_python, strays
+from tests.acceptance.helpers import TINY, asks, check_environment, pip_agrees, refuses, run_python, strays
 from tests.support.index_server import IndexServer
 from tests.support.machine import find_python
 from tests.support.running import ServerProcess, Venvery, clean_environment
@@ -44,6 +44,7 @@ def test_it_makes_a_working_environment(venvery: Venvery, tmp_path: Path) -> Non
     result = venvery("sync", "-r", asks(tmp_path), environment).check()
     assert result.stdout == ""
     check_environment(environment, TINY)
+    pip_agrees(environment)
     run_python(environment, "-c", "import django, requests")
     admin = subprocess.run(
         [str(environment / "bin/django-admin"), "--version"], capture_output=True, text=True, check=True
