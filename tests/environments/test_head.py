@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -26,7 +27,9 @@ def head(
     manifest, layers = workshop.environment([full_wheel()], target)
     data = make_head(manifest, layers, HeadOptions(prefix, **options))  # type: ignore[arg-type]
     found = members(data)
-    assert list(found)[:3] == [".venvery/manifest.json", ".venvery/head.json", "pyvenv.cfg"]
+    assert list(found)[:3] == [".venvery/manifest.json", ".venvery/head.json", ".venvery/parts.json"]
+    assert "sha256:" + hashlib.sha256(found.pop(".venvery/parts.json")[1]).hexdigest() == manifest.parts
+    assert list(found)[2] == "pyvenv.cfg"
     about = json.loads(found[".venvery/head.json"][1])
     assert about["head_size"] == len(data)
     assert found[".venvery/manifest.json"][1] == manifest.encoded
@@ -59,6 +62,9 @@ def test_a_posix_head_with_an_interpreter(workshop: Workshop) -> None:
         "venvery_head": 1,
         "prefix": "/srv/env",
         "python": "/opt/py/bin/python3.11",
+        "python_version": "3.11.9",
+        "prompt": None,
+        "relocatable": False,
         "encoding": "zstd",
         "skipped": [],
     }

@@ -10,6 +10,7 @@ import pytest
 from tests.environments.workshop import LINUX, WINDOWS, Workshop, make_lock
 from tests.support.wheels import make_wheel
 from venvery.environments import Manifest, environment_key, make_manifest
+from venvery.environments.parts import gather_parts
 from venvery.errors import StorageFailed
 from venvery.model.targets import short_target
 
@@ -24,7 +25,8 @@ def test_a_manifest_says_what_the_contract_says(workshop: Workshop) -> None:
     document = json.loads(manifest.encoded)
     assert document == manifest.to_json()
     assert document["venvery_manifest"] == 1
-    assert document["recipe"] == 1
+    assert document["recipe"] == 2
+    assert document["parts"] == gather_parts(layers).digest
     assert document["target"] == {
         "python": "3.11", "implementation": "cpython", "os": "posix", "platform": "linux-x86_64", "threads": "",
     }  # fmt: skip
@@ -32,6 +34,8 @@ def test_a_manifest_says_what_the_contract_says(workshop: Workshop) -> None:
     assert document["pins"][1] == {
         "project": "small",
         "version": "1.0",
+        "requested": False,
+        "requires": [],
         "wheel": {
             "filename": "small-1.0-py3-none-any.whl",
             "sha256": two()[0].sha256,
@@ -45,6 +49,7 @@ def test_a_manifest_says_what_the_contract_says(workshop: Workshop) -> None:
         "kind": "wheel",
         "project": "small",
         "version": "1.0",
+        "record": small.record,
         "size": small.size,
         "files": small.files,
         "zstd": {"digest": small.zstd.digest, "size": small.zstd.size, "frames": [[small.zstd.size, small.size]]},

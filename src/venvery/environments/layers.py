@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal
 
 from venvery.environments.encodings import DeflateSegment, ZstdFrames
 from venvery.environments.fragments import BlobWriter, FragmentWriter, Planned
+from venvery.environments.kernels import KernelSpec, is_kernel_spec, read_kernel_spec
 from venvery.environments.wheel import DEFAULT_LIMITS, Limits, Wheel, WheelFile, check_name
 from venvery.errors import SourceGarbage
 from venvery.model.digests import canonical_json, sha256
@@ -26,7 +27,7 @@ from venvery.model.targets import Family
 
 __all__ = ["RECIPE", "EntryPoint", "LayerInfo", "ScriptBody", "WheelRef", "build_layer", "layer_key"]
 
-RECIPE = 1
+RECIPE = 2
 """Goes up whenever the same wheel would give other bytes, so that old layers are not taken for new ones."""
 
 _ENTRY_POINT = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attr>[\w.]+)\s*(?:\[[^\]]*\])?\s*\Z")
@@ -85,6 +86,11 @@ class LayerInfo:
     deflate: DeflateSegment
     entry_points: tuple[EntryPoint, ...] = ()
     scripts: tuple[ScriptBody, ...] = ()
+    kernels: tuple[KernelSpec, ...] = ()
+    record: str | None = None
+    """SHA-256 of the RECORD in it, 64 hex digits; bytecode has none."""
+    license: str | None = None
+    """As the core metadata has it: an SPDX expression, or the first words of what was written instead."""
     direct_url: str | None = None
     """The URL that the pin named, where it was no file of an index."""
     of: str | None = None
@@ -111,6 +117,9 @@ class LayerInfo:
             "scripts": [
                 [script.name, script.kind, base64.b64encode(script.body).decode()] for script in self.scripts
             ],
+            "kernels": [[spec.path, base64.b64encode(spec.body).decode()] for spec in self.kernels],
+            "record": self.record,
+            "license": self.license,
             "direct_url": self.direct_url,
             "of": self.of,
             "interpreter": self.interpreter,
@@ -132,6 +141,9 @@ class LayerInfo:
             deflate=DeflateSegment.from_json(value["deflate"]),
             entry_points=tuple(EntryPoint(*point) for point in value["entry_points"]),
             scripts=tuple(ScriptBody(name, kind, base64.b64decode(body)) for name, kind, body in value["scripts"]),
+            kernels=tuple(KernelSpec(path, base64.b64decode(body)) for path, body in value.get("kernels", ())),
+            record=value.get("record"),
+            license=value.get("license"),
             direct_url=value["direct_url"],
             of=value["of"],
             interpreter=value["interpreter"],
@@ -162,12 +174,13 @@ def build_layer(
     reference = _refer(wheel, filename)
     opened = Wheel(wheel, filename, family.os, limits)
     entry_points = _entry_points(opened, family)
-    scripts, files = _divide(opened, family, entry_points)
+    scripts, kernels, files = _divide(opened, family, entry_points)
     made = {
         f"{family.purelib}/{opened.dist_info}/{name}": content for name, content in _metadata(direct_url).items()
     }
     record_path = f"{family.purelib}/{opened.dist_info}/RECORD"
     in_head = [f"{family.scripts}/{name}" for name in _head_names(entry_points, scripts, family)]
+    in_head += [spec.path for spec in kernels]
     made[record_path] = _record(files, made, in_head, record_path, family)
     plan = sorted(
         [Planned(path, file.size, file.executable) for path, file in files.items()]
@@ -193,6 +206,9 @@ def build_layer(
         deflate=fragment.deflate,
         entry_points=entry_points,
         scripts=scripts,
+        kernels=kernels,
+        record=hashlib.sha256(made[record_path]).hexdigest(),
+        license=opened.license,
         direct_url=None if direct_url is None else str(direct_url.get("url", "")),
     )
 
@@ -238,12 +254,14 @@ def _is_path_of_names(text: str) -> bool:
 
 def _divide(
     wheel: Wheel, family: Family, entry_points: Iterable[EntryPoint]
-) -> tuple[tuple[ScriptBody, ...], dict[str, WheelFile]]:
-    """Divide the files into scripts for the head and files for the layer, those by their place in it."""
+) -> tuple[tuple[ScriptBody, ...], tuple[KernelSpec, ...], dict[str, WheelFile]]:
+    """Divide the files into scripts and kernels for the head and files for the layer, those by their place."""
     scripts: dict[str, ScriptBody] = {}
+    kernels: dict[str, KernelSpec] = {}
     files: dict[str, WheelFile] = {}
     replaced = {f"{wheel.dist_info}/{name}" for name in _REPLACED}
     points = {point.name for point in entry_points}
+    programs = points | {file.path for file in wheel.files if file.scheme == "scripts"}
     for file in wheel.files:
         if file.scheme == "site" and file.path in replaced:
             continue
@@ -255,10 +273,19 @@ def _divide(
             scripts[file.path] = ScriptBody(file.path, "gui" if first[8:9] == b"w" else "console", body)
             continue
         path = _place(file, wheel, family)
+        if file.scheme == "data" and is_kernel_spec(path, file.size):
+            spec = read_kernel_spec(path, wheel.read(file), programs)
+            if spec is not None:
+                kernels[path] = spec
+                continue
         if path in files:
             raise _unusable(wheel, f"two of its files belong at {path!r}")
         files[path] = file
-    return tuple(scripts[name] for name in sorted(scripts)), files
+    return (
+        tuple(scripts[name] for name in sorted(scripts)),
+        tuple(kernels[path] for path in sorted(kernels)),
+        files,
+    )
 
 
 def _first_bytes(wheel: Wheel, file: WheelFile) -> bytes:

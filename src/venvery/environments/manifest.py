@@ -5,13 +5,16 @@ It is the first member of every archive (`.venvery/manifest.json`) and does not 
     {"venvery_manifest": 1, "key": digest, "recipe": n,
      "target": {"python": "3.11", "implementation": "cpython", "os": "posix", "platform": "linux-x86_64",
                 "threads": ""},
-     "pins": [{"project", "version", "wheel": {"filename", "sha256", "size", "source"}}],
-     "layers": [{"digest", "kind": "wheel" | "bytecode", "project", "version", "of", "interpreter",
+     "parts": digest of `.venvery/parts.json`,
+     "pins": [{"project", "version", "requested": bool, "requires": [project], "license"?,
+               "wheel": {"filename", "sha256", "size", "source", "url"?}}],
+     "layers": [{"digest", "kind": "wheel" | "bytecode", "project", "version", "record", "of", "interpreter",
                  "size", "files", "zstd": {"digest", "size", "frames": [[compressed, uncompressed]]},
                  "deflate": {"digest", "size", "crc32"}}]}
 
-Layers stand in the order of the stream, the large ones first. Where two hold the same path, the later one
-wins. Bytecode layers come behind all wheels, in the order of the layers that they belong to.
+`url` is there for a pin that named one, `record` is the SHA-256 of a wheel layer's RECORD. Layers stand in the
+order of the stream, the large ones first. Where two hold the same path, the later one wins. Bytecode layers
+come behind all wheels, in the order of the layers that they belong to.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ from typing import Any, Literal
 
 from venvery.environments.encodings import DeflateSegment, ZstdFrames
 from venvery.environments.layers import RECIPE, LayerInfo
+from venvery.environments.parts import gather_parts
 from venvery.errors import StorageFailed
 from venvery.model.digests import canonical_json, sha256
-from venvery.model.lock import Lock
+from venvery.model.lock import Lock, Pin
 from venvery.model.targets import Family, Target
 
 __all__ = ["Layer", "Manifest", "ManifestTarget", "PinnedWheel", "environment_key", "make_manifest"]
@@ -68,11 +72,24 @@ class PinnedWheel:
     sha256: str
     size: int
     source: str
+    url: str | None = None
+    """Where the requirement itself said that it is."""
+    requested: bool = False
+    requires: tuple[str, ...] = ()
+    """Projects of the environment that it depends on, sorted."""
+    license: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Write as in the manifest."""
         wheel = {"filename": self.filename, "sha256": self.sha256, "size": self.size, "source": self.source}
-        return {"project": self.project, "version": self.version, "wheel": wheel}
+        value: dict[str, Any] = {
+            "project": self.project,
+            "version": self.version,
+            "requested": self.requested,
+            "requires": list(self.requires),
+            "wheel": wheel | ({} if self.url is None else {"url": self.url}),
+        }
+        return value | ({} if self.license is None else {"license": self.license})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,7 @@ class Layer:
     deflate: DeflateSegment
     of: str | None = None
     interpreter: str | None = None
+    record: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Write as in the manifest."""
@@ -102,7 +120,9 @@ class Layer:
             "zstd": self.zstd.to_json(),
             "deflate": self.deflate.to_json(),
         }
-        return value | ({"of": self.of, "interpreter": self.interpreter} if self.kind == "bytecode" else {})
+        if self.kind == "bytecode":
+            return value | {"of": self.of, "interpreter": self.interpreter}
+        return value | {"record": self.record}
 
 
 @dataclass(frozen=True)
@@ -115,6 +135,8 @@ class Manifest:
     """Sorted by project."""
     layers: tuple[Layer, ...]
     """In the order of the stream."""
+    parts: str | None = None
+    """The digest of `.venvery/parts.json`."""
     recipe: int = RECIPE
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +146,7 @@ class Manifest:
             "key": self.key,
             "recipe": self.recipe,
             "target": self.target.to_json(),
+            "parts": self.parts,
             "pins": [pin.to_json() for pin in self.pins],
             "layers": [layer.to_json() for layer in self.layers],
         }
@@ -165,7 +188,6 @@ def make_manifest(
     pins = lock.pins_for(target)
     if {str(pin.project) for pin in pins} != infos.keys() or len(infos) != len(wheels):
         raise ValueError("the layers are not those of the lock's pins")
-    sources = {str(pin.project): lock.wheel_for(pin, target).source for pin in pins}
     chosen = lock.targets[target]
     ordered = sorted(wheels, key=lambda info: (-info.size, info.digest))
     compiled = {info.of: info for info in bytecode if info.files}
@@ -173,8 +195,12 @@ def make_manifest(
     return Manifest(
         key=environment_key(chosen, wheels),
         target=_target(chosen),
-        pins=tuple(_pin(info, sources[project]) for project, info in sorted(infos.items())),
+        pins=tuple(
+            _pin(pin, lock.wheel_for(pin, target).source, infos[str(pin.project)], target)
+            for pin in sorted(pins, key=lambda pin: str(pin.project))
+        ),
         layers=tuple(_layer(info) for info in [*ordered, *_each_once(behind)]),
+        parts=gather_parts(ordered).digest,
     )
 
 
@@ -192,9 +218,21 @@ def _target(target: Target) -> ManifestTarget:
     return ManifestTarget(minor, target.family.os, target.platform, target.threads)
 
 
-def _pin(info: LayerInfo, source: str) -> PinnedWheel:
+def _pin(pin: Pin, source: str, info: LayerInfo, target: int) -> PinnedWheel:
     wheel = info.wheel
-    return PinnedWheel(info.project, info.version, wheel.filename, wheel.sha256, wheel.size, source)
+    requires = {str(edge.project) for edge in pin.edges if target in edge.targets} - {info.project}
+    return PinnedWheel(
+        info.project,
+        info.version,
+        wheel.filename,
+        wheel.sha256,
+        wheel.size,
+        source,
+        info.direct_url,
+        pin.requested,
+        tuple(sorted(requires)),
+        info.license,
+    )
 
 
 def _layer(info: LayerInfo) -> Layer:
@@ -209,6 +247,7 @@ def _layer(info: LayerInfo) -> Layer:
         info.deflate,
         info.of,
         info.interpreter,
+        info.record,
     )
 
 
@@ -222,7 +261,15 @@ def _read(value: Mapping[str, Any]) -> Manifest:
             target["python"], target["os"], target["platform"], target["threads"], target["implementation"]
         ),
         pins=tuple(
-            PinnedWheel(pin["project"], pin["version"], **{name: pin["wheel"][name] for name in _WHEEL})
+            PinnedWheel(
+                pin["project"],
+                pin["version"],
+                **{name: pin["wheel"][name] for name in _WHEEL},
+                url=pin["wheel"].get("url"),
+                requested=pin.get("requested", False),
+                requires=tuple(pin.get("requires", ())),
+                license=pin.get("license"),
+            )
             for pin in value["pins"]
         ),
         layers=tuple(
@@ -237,9 +284,11 @@ def _read(value: Mapping[str, Any]) -> Manifest:
                 DeflateSegment.from_json(layer["deflate"]),
                 layer.get("of"),
                 layer.get("interpreter"),
+                layer.get("record"),
             )
             for layer in value["layers"]
         ),
+        parts=value.get("parts"),
         recipe=value["recipe"],
     )
 

@@ -92,7 +92,8 @@ class Wheel:
         self.dist_info = self._find_dist_info(members)
         """The name of the metadata folder."""
         self._record = self._read_record(members)
-        self._check_metadata(members)
+        self.license = self._read_metadata(members)
+        """As METADATA has it: an SPDX expression (PEP 639), or the one line of what was written instead."""
         self.files = tuple(self._files(members))
         """All files but those of RECORD and its signatures, in no order."""
 
@@ -191,7 +192,7 @@ class Wheel:
             self._refuse(f"its RECORD cannot be read ({error})")
         return record
 
-    def _check_metadata(self, members: dict[str, zipfile.ZipInfo]) -> None:
+    def _read_metadata(self, members: dict[str, zipfile.ZipInfo]) -> str | None:
         wheel = BytesHeaderParser().parsebytes(self._text(members, "WHEEL").encode())
         written = str(wheel.get("Wheel-Version", ""))
         if not re.match(r"1\.\d+\s*\Z", written):
@@ -200,6 +201,9 @@ class Wheel:
         name, version = str(metadata.get("Name", "")), str(metadata.get("Version", ""))
         if not self._is_ours(name, version):
             self._refuse(f"its METADATA is that of {name!r} {version!r}")
+        words = str(metadata.get("License-Expression") or metadata.get("License") or "").strip()
+        # Some write the whole text of the licence there.
+        return words if words and "\n" not in words and len(words) <= 200 else None
 
     def _is_ours(self, name: str, version: str) -> bool:
         try:

@@ -25,7 +25,7 @@ function global:deactivate ([switch] $NonDestructive) {
     }
 }
 
-$env:VIRTUAL_ENV = @PREFIX@
+@PLACE@
 $env:VIRTUAL_ENV_PROMPT = @PROMPT@
 
 $global:_VenveryPath = $env:PATH

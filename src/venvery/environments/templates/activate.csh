@@ -8,7 +8,7 @@ endif
 
 alias deactivate 'test $?_venvery_path = 1 && setenv PATH "$_venvery_path:q" && unset _venvery_path; test $?_venvery_pythonhome = 1 && setenv PYTHONHOME "$_venvery_pythonhome:q" && unset _venvery_pythonhome; test $?_venvery_prompt = 1 && set prompt = "$_venvery_prompt:q" && unset _venvery_prompt; unsetenv VIRTUAL_ENV; unsetenv VIRTUAL_ENV_PROMPT; rehash; test "\!:*" = nondestructive || unalias deactivate'
 
-setenv VIRTUAL_ENV @PREFIX@
+@PLACE@
 setenv VIRTUAL_ENV_PROMPT @PROMPT@
 
 set _venvery_path = "$PATH:q"

@@ -25,7 +25,7 @@ function deactivate -d 'Leave the virtual environment'
     end
 end
 
-set -gx VIRTUAL_ENV @PREFIX@
+@PLACE@
 set -gx VIRTUAL_ENV_PROMPT @PROMPT@
 
 set -g _VENVERY_PATH $PATH

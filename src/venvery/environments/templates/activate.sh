@@ -27,7 +27,7 @@ deactivate () {
     fi
 }
 
-VIRTUAL_ENV=@PREFIX@
+@PLACE@
 case $(uname 2>/dev/null) in
     CYGWIN* | MSYS* | MINGW*) VIRTUAL_ENV=$(cygpath -u "$VIRTUAL_ENV") ;;
 esac
