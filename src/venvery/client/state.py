@@ -12,20 +12,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional
 
-__all__ = ["STATE", "describe_packages", "interpreter_identity", "read_state", "up_to_date", "write_state"]
+__all__ = [
+    "STATE",
+    "describe_packages",
+    "interpreter_identity",
+    "lock_of",
+    "read_state",
+    "up_to_date",
+    "write_state",
+]
 
 STATE = os.path.join(".venvery", "sync.json")
 VERSION = 1
 
 
-def up_to_date(directory: str, digest: str) -> bool:
+def lock_of(directory: str) -> str:
+    """Name the lock file beside `directory`; it is there while a sync runs, or after one that was killed."""
+    real = os.path.realpath(directory)
+    return os.path.join(os.path.dirname(real), f".venvery-{os.path.basename(real)}.lock")
+
+
+def up_to_date(directory: str, digest: str, *, locked: bool = False) -> bool:
     """Tell whether `directory` is the environment that a sync of the request `digest` made.
 
-    It is when the last sync finished for the same request, the interpreter is still the same file, the
+    Without the lock (`locked`) the answer is no while there is a lock file: whoever has it may be about to
+    change the folder, and a run that was killed has left something to clear away. Else it is when the last sync finished for the same request, the interpreter is still the same file, the
     environment still leads to it, and no project was added or removed since.
     """
     state = read_state(directory)
     if state is None or state.get("request") != digest:
+        return False
+    if not locked and os.path.lexists(lock_of(directory)):
         return False
     try:
         packages, python = state["packages"], state["python"]

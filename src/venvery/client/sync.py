@@ -100,11 +100,11 @@ def sync(
     place = Place(directory)
     progress = progress or Progress()
     with place.lock(lambda: progress.waiting(f"another sync of {place.path} is running; waiting for it")):
-        if not force and up_to_date(place.path, request.digest):
-            state = read_state(place.path) or {}
-            return SyncResult(False, str(state.get("key")), 0, 0, 0)
         place = Place(directory)  # the one we waited for may have put something there
         place.repair()
+        if not force and up_to_date(place.path, request.digest, locked=True):
+            state = read_state(place.path) or {}
+            return SyncResult(False, str(state.get("key")), 0, 0, 0)
         work = _Sync(place, request, open_archive, store, progress, workers, processes)
         try:
             old = work.make()
