@@ -43,9 +43,15 @@ class Asker:
             dependencies = view.dependencies(rank)
             if isinstance(dependencies, Unusable):
                 return dependencies
-            if dependencies is not None and not any(self._unlisted(dependencies, extra)):
+            if dependencies is not None and self._all_known(dependencies, extra):
                 return dependencies
             yield self._new(self._need(number, rank, extra))
+
+    def _all_known(self, dependencies: Dependencies, extra: NormalizedName | None) -> bool:
+        numbers = self._packages.numbers
+        if extra is None and all(dependency.project in numbers for dependency in dependencies.base):
+            return True
+        return not any(self._unlisted(dependencies, extra))
 
     def _new(self, need: Need) -> Need:
         if need == self._last:
