@@ -13,7 +13,7 @@ import pytest
 import yaml
 from packaging.pylock import Pylock
 
-from tests.acceptance.helpers import TINY, asks, check_environment, installed
+from tests.acceptance.helpers import TINY, asks, check_environment, installed, refuses
 from tests.support.index_server import IndexServer, Settings
 from tests.support.machine import find_uv
 from tests.support.running import Venvery, clean_environment
@@ -162,7 +162,7 @@ def test_folders_are_sources_too(venvery: Venvery, index: IndexServer, tmp_path:
     "settings",
     [
         Settings(formats="html"),
-        Settings(formats="html", pep658="off", hashes=False),
+        Settings(formats="html", pep658="off"),
         Settings(formats="json", pep658="unhashed", etags=False, last_modified=False),
         Settings(formats="json", pep658="off", ranges="on", sizes=False, upload_times=False),
         Settings(pep658="off", ranges="off", absolute_urls=True),
@@ -176,6 +176,14 @@ def test_every_kind_of_index_gives_the_same_answer(
 ) -> None:
     index.settings = settings
     assert pins_of(venvery("resolve", *MAIN_JOB).check().stdout) == TINY
+
+
+def test_an_index_without_hashes(venvery: Venvery, index: IndexServer, tmp_path: Path) -> None:
+    """What it lists can be installed; what needs hashes says that there are none."""
+    index.settings = Settings(formats="html", hashes=False)
+    refuses(venvery("resolve", "idna"), 2, "idna-3.7", "hash")
+    venvery("sync", *MAIN_JOB, tmp_path / "env").check()
+    check_environment(tmp_path / "env", TINY)
 
 
 def test_pip_configuration_names_the_index(venvery: Venvery, index: IndexServer, tmp_path: Path) -> None:
