@@ -1,0 +1,35 @@
+"""A driver can let others go first, and end a search that takes too long."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.resolve.worlds import pins, request, run, world
+from venvery.resolve import Need, Resolution, solve
+
+WORLD = {"a": {"1": ["b", "c"]}, "b": {"1": ["c"], "2": ["c<2"]}, "c": {"1": [], "2": []}}
+
+
+def test_a_paused_search_goes_on_to_the_same_answer() -> None:
+    search = solve(request("a"), world(**WORLD), pause=lambda: True)
+    pauses = []
+    try:
+        while True:
+            pauses.append(next(search))
+    except StopIteration as done:
+        paused: Resolution = done.value
+    assert set(pauses) == {Need()}
+    straight = run(request("a"), world(**WORLD))
+    assert pins(paused) == pins(straight)
+    assert paused.decisions == straight.decisions <= len(pauses)
+
+
+def test_what_pause_raises_ends_the_search() -> None:
+    class Enough(Exception):
+        pass
+
+    def stop() -> bool:
+        raise Enough
+
+    with pytest.raises(Enough):
+        next(solve(request("a"), world(**WORLD), pause=stop))
