@@ -101,7 +101,7 @@ class RequirementsText:
 def decode_requirements(data: bytes, *, origin: str) -> str:
     """Decode UTF-8, with or without a byte order mark. Raises `BadRequirement` with line and column."""
     if len(data) > MAX_BYTES:
-        raise LimitExceeded(f"{origin} is larger than {MAX_BYTES} bytes")
+        raise LimitExceeded(f"{origin} is larger than {MAX_BYTES} bytes", limit="text-bytes", most=MAX_BYTES)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -147,8 +147,14 @@ def split_requirement_list(items: object) -> tuple[Requirement, ...]:
     if not isinstance(items, list | tuple):
         raise BadRequirement("requirements must be a list of texts", origin="requirements")
     if len(items) > MAX_REQUIREMENTS:
-        raise LimitExceeded(f"more than {MAX_REQUIREMENTS} requirements in one request")
+        raise _too_many()
     return tuple(_listed(item, f"requirements[{index}]") for index, item in enumerate(items))
+
+
+def _too_many() -> LimitExceeded:
+    return LimitExceeded(
+        f"more than {MAX_REQUIREMENTS} requirements in one request", limit="requirements", most=MAX_REQUIREMENTS
+    )
 
 
 def _listed(item: object, place: str) -> Requirement:
@@ -187,7 +193,7 @@ class _Reading:
     def add(self, requirement: Requirement, *, constraint: bool) -> None:
         (self.constraints if constraint else self.requirements).append(requirement)
         if len(self.requirements) + len(self.constraints) > MAX_REQUIREMENTS:
-            raise LimitExceeded(f"more than {MAX_REQUIREMENTS} requirements in one request")
+            raise _too_many()
 
     def check(self, text: str, origin: str, *, controls: bool = True) -> str:
         """Refuse texts that are too large or hold control characters; take the byte order mark off.
@@ -196,7 +202,9 @@ class _Reading:
         """
         self.size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if self.size > MAX_BYTES:
-            raise LimitExceeded(f"the requirements are larger than {MAX_BYTES} bytes")
+            raise LimitExceeded(
+                f"the requirements are larger than {MAX_BYTES} bytes", limit="text-bytes", most=MAX_BYTES
+            )
         text = text.removeprefix("\ufeff")
         odd = controls and _CONTROL.search(text.replace("\r", "\n"))
         if odd:
@@ -282,7 +290,9 @@ class _Reading:
             )
         self.includes += 1
         if self.includes > MAX_INCLUDES:
-            raise LimitExceeded(f"more than {MAX_INCLUDES} included files")
+            raise LimitExceeded(
+                f"more than {MAX_INCLUDES} included files", limit="included-files", most=MAX_INCLUDES
+            )
         origin, text = self.load(option.value, line.origin)
         if origin in within:
             line.fail(option.offset, f"{origin} includes itself" + _through(within, origin))
@@ -340,9 +350,17 @@ def _parse(
 ) -> Requirement:
     """Parse one requirement, and give its mistakes the position in the text as written."""
     if len(text) > MAX_LENGTH:
-        raise LimitExceeded(f"{origin}: a requirement of more than {MAX_LENGTH} characters")
+        raise LimitExceeded(
+            f"{origin}: a requirement of more than {MAX_LENGTH} characters",
+            limit="requirement-characters",
+            most=MAX_LENGTH,
+        )
     if text.count("(") > MAX_NESTING:
-        raise LimitExceeded(f"{origin}: a requirement with more than {MAX_NESTING} parentheses")
+        raise LimitExceeded(
+            f"{origin}: a requirement with more than {MAX_NESTING} parentheses",
+            limit="requirement-parentheses",
+            most=MAX_NESTING,
+        )
     _refuse_what_no_index_answers(text, origin, position)
     number = line_in_origin
     try:

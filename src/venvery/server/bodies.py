@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,23 +10,39 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 
 from venvery.errors import BadInput, LimitExceeded
+from venvery.services.documents import Asked
+from venvery.services.house import House
 
-__all__ = ["MAX_BODY", "query_fields", "read_request"]
+__all__ = ["APART", "query_fields", "read_asked", "read_request"]
 
-MAX_BODY = 8 * 2**20
-"""Bytes of a request body."""
+DRAINED = 64 * 2**20
+"""Bytes beyond the limit that are still received: many clients hear nothing before they have sent everything."""
+APART = 32 * 1024
+"""Bytes of a body from which on it is read in a thread, so that others are not held up."""
 
 _LISTS = {"only_binary", "no_binary", "prerelease_projects", "excludes", "overrides", "upgrade"}
 _TEXTS = {"preset", "strategy", "prereleases", "exclude_newer"}
 
 
-async def read_request(request: Request) -> dict[str, Any]:
-    """Read a request's body and query into one body document.
+async def read_asked(request: Request, house: House) -> Asked:
+    """Read a whole request. Raises `BadInput` or `LimitExceeded`."""
+    raw = await _read_limited(request, house.limits.body_bytes)
+    if len(raw) < APART:
+        return house.read(_body_of(request, raw))
+    return await asyncio.to_thread(lambda: house.read(_body_of(request, raw)))
+
+
+async def read_request(request: Request, most: int) -> dict[str, Any]:
+    """Read a request's body, of at most so many bytes, and its query into one body document."""
+    return _body_of(request, await _read_limited(request, most))
+
+
+def _body_of(request: Request, raw: bytes) -> dict[str, Any]:
+    """Read a body and the query into one body document.
 
     Whatever content type it is sent with, a body that starts as a JSON object is one, and any other body is
     requirements text: `curl --data-binary` says `application/x-www-form-urlencoded` of both.
     """
-    raw = await _read_limited(request)
     fields = query_fields(request.query_params)
     declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared == "application/json" or raw.lstrip()[:1] == b"{":
@@ -53,7 +70,7 @@ def query_fields(query: QueryParams) -> dict[str, Any]:
             target["platform"] = value
         elif name in ("prefix", "python", "prompt"):
             fields[name] = value
-        elif name == "bytecode":
+        elif name in ("bytecode", "relocatable"):
             fields[name] = _flag(name, value)
         elif name == "have":
             fields.setdefault("have", []).extend(value.split(","))
@@ -99,16 +116,26 @@ def _parse_json(raw: bytes) -> dict[str, Any]:
     return body
 
 
-async def _read_limited(request: Request) -> bytes:
-    too_large = LimitExceeded(f"the body is larger than {MAX_BODY} bytes")
-    if int(request.headers.get("content-length") or 0) > MAX_BODY:
+async def _read_limited(request: Request, most: int) -> bytes:
+    too_large = LimitExceeded(
+        f"the body is larger than {most} bytes",
+        hint="split the request, or raise the limit in the configuration",
+        limit="body-bytes",
+        most=most,
+    )
+    if int(request.headers.get("content-length") or 0) > most + DRAINED:
         raise too_large
     raw = bytearray()
+    received = 0
     try:
         async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > MAX_BODY:
-                raise too_large
+            received += len(chunk)
+            if received <= most:
+                raw += chunk
+            elif received > most + DRAINED:
+                break
     except ClientDisconnect:
         raise BadInput("the connection was cut before the body was whole") from None
+    if received > most:
+        raise too_large
     return bytes(raw)

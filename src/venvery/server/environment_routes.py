@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from venvery.environments import Encoding
 from venvery.model.digests import parse_digest
-from venvery.server.bodies import query_fields, read_request
+from venvery.server.bodies import query_fields, read_asked
 from venvery.server.negotiation import choose
 from venvery.server.schemas import ARCHIVES, PROBLEM, TARGET_PARAMETERS, environment_body
 from venvery.server.streams import IMMUTABLE, send
@@ -44,7 +44,7 @@ async def make_environment(request: Request) -> Response:
     """Resolve, assemble and send: one request, unpack, use."""
     media_type = choose(request.headers.get("accept"), [_JSON, *_ENCODINGS], _ALIASES)
     house: House = request.app.state.house
-    asked = house.read(await read_request(request))
+    asked = await read_asked(request, house)
     if media_type == _JSON:
         made = await house.environment(asked)
         return JSONResponse(made.manifest.to_json(), headers=_about(made.manifest.key))
@@ -63,7 +63,7 @@ async def make_environment(request: Request) -> Response:
     openapi_extra={
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-            for name in ("prefix", "python", "prompt", "have", "bytecode")
+            for name in ("prefix", "python", "prompt", "have", "bytecode", "relocatable")
         ]
     },
 )

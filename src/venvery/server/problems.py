@@ -38,7 +38,7 @@ _STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
     (errors.VenveryError, 500, "failed"),
 )
 
-_EVIDENCE = ("line", "column", "origin", "project", "version", "explanation")
+_EVIDENCE = ("line", "column", "origin", "project", "version", "explanation", "limit", "most")
 
 
 class Problem(JSONResponse):

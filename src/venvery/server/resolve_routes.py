@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from venvery.server.bodies import read_request
+from venvery.server.bodies import read_asked
 from venvery.server.fast_lane import Seen
 from venvery.server.negotiation import choose
 from venvery.server.schemas import ANSWER_HEADERS, LOCKS, PROBLEM, TARGET_PARAMETERS, resolve_body
@@ -42,7 +42,7 @@ async def resolve(request: Request) -> Response:
     """Pin every project that the requirements lead to, with the hashes of all files that serve the targets."""
     media_type = choose(request.headers.get("accept"), list(_FORMATS), _ALIASES)
     house: House = request.app.state.house
-    asked = house.read(await read_request(request))
+    asked = await read_asked(request, house)
     answered = await house.resolve(asked)
     form = _FORMATS[media_type]
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type

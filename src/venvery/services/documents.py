@@ -2,7 +2,8 @@
 
 {"requirements": [text | {"requirement": text, "origin": text}] | "text": requirements.txt,
  "constraints": [...], "target": {...} | "targets": [...], "options": {...}, "lock": {...},
- "prefix": "/abs", "python": "/abs/python3.11" | "3.11", "have": [digest], "bytecode": true}
+ "prefix": "/abs", "python": "/abs/python3.11" | "3.11", "have": [digest], "bytecode": true,
+ "relocatable": false}
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from venvery.config import Limits
 from venvery.errors import BadInput, BadRequirement, LimitExceeded
 from venvery.model.digests import parse_digest
 from venvery.model.lock import Lock
@@ -30,12 +32,11 @@ from venvery.resolve.readers import lock_from_document, read_pylock
 
 __all__ = ["Asked", "Defaults", "Place", "read_body", "read_options", "read_place"]
 
-MAX_TARGETS = 64
 MAX_HAVE = 100_000
 
 _FIELDS = {
     "requirements", "text", "constraints", "target", "targets", "options", "lock", "pylock",
-    "prefix", "python", "have", "bytecode", "prompt",
+    "prefix", "python", "have", "bytecode", "prompt", "relocatable",
 }  # fmt: skip
 _BASE_PYTHON = re.compile(r"python(3\.\d+t?)(?:\.exe)?\Z")
 _FULL_VERSION = re.compile(r"(3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?)[t+]?\Z")
@@ -62,6 +63,8 @@ class Place:
     have: frozenset[str] = frozenset()
     """Digests of layers that need not be sent."""
     bytecode: bool = True
+    relocatable: bool = False
+    """Scripts and activation shall find the environment by where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,20 @@ class Asked:
     warnings: tuple[str, ...] = ()
 
 
-def read_body(body: Mapping[str, Any], defaults: Defaults) -> Asked:
+def read_body(body: Mapping[str, Any], defaults: Defaults, limits: Limits | None = None) -> Asked:
     """Read a request. Raises `BadInput` or one of its children, or `LimitExceeded`."""
+    limits = limits or Limits()
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
         raise BadInput(
             f"the request has an unknown field {unknown[0]!r}", hint="fields: " + ", ".join(sorted(_FIELDS))
         )
     version, _path = _read_python(body.get("python"))
-    targets = _read_targets(body, replace(defaults, python=version or defaults.python))
+    targets = _read_targets(body, replace(defaults, python=version or defaults.python), limits.targets)
+    _check_count(body, limits.requirements)
     options = read_options(_mapping(body, "options"))
     requirements, constraints, written = _read_requirements(body)
+    _check_most("requirements", len(requirements) + len(constraints), limits.requirements)
     lock = _read_lock(body, targets)
     if lock is None and not requirements and not ({"requirements", "text"} & set(body)):
         raise BadInput("the request names no requirements", hint='send "requirements", "text" or "lock"')
@@ -106,6 +112,7 @@ def read_place(body: Mapping[str, Any]) -> Place:
         prompt=_text(body, "prompt"),
         have=_read_have(body.get("have")),
         bytecode=_flag(body, "bytecode", default=True),
+        relocatable=_flag(body, "relocatable", default=False),
     )
 
 
@@ -159,14 +166,31 @@ def _full_version(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _read_targets(body: Mapping[str, Any], defaults: Defaults) -> tuple[Target, ...]:
+def _check_count(body: Mapping[str, Any], most: int) -> None:
+    """Count what is listed before any of it is parsed."""
+    options = body.get("options")
+    overrides = options.get("overrides") if isinstance(options, Mapping) else None
+    listed = (body.get("requirements"), body.get("constraints"), overrides)
+    _check_most("requirements", sum(len(part) for part in listed if isinstance(part, list)), most)
+
+
+def _check_most(limit: str, count: int, most: int) -> None:
+    if count > most:
+        raise LimitExceeded(
+            f"{count} {limit} in one request; at most {most} are taken",
+            hint="split the request, or raise the limit in the configuration",
+            limit=limit,
+            most=most,
+        )
+
+
+def _read_targets(body: Mapping[str, Any], defaults: Defaults, most: int) -> tuple[Target, ...]:
     if "target" in body and "targets" in body:
         raise BadInput('a request has "target" or "targets", not both')
     given = body.get("targets") if "targets" in body else [body.get("target")]
     if not isinstance(given, list) or not given:
         raise BadInput('"targets" is a list of targets')
-    if len(given) > MAX_TARGETS:
-        raise LimitExceeded(f"{len(given)} targets in one request; at most {MAX_TARGETS} are taken")
+    _check_most("targets", len(given), most)
     read = [
         target_from_json(value, default_platform=defaults.platform, default_python=defaults.python)
         for value in given

@@ -16,7 +16,7 @@ from venvery.catalog.catalog import Catalog
 from venvery.catalog.reporter import Reporter
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import find_python, this_interpreter
-from venvery.config import Configuration
+from venvery.config import Configuration, Limits
 from venvery.environments import (
     Archive,
     Encoding,
@@ -31,6 +31,7 @@ from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, Answers, request_key
 from venvery.services.assembling import Assembled, Assembler
+from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, read_body
 from venvery.services.once import Once
 from venvery.services.resolving import Resolver
@@ -64,14 +65,17 @@ class House:
         allowed_urls: tuple[str, ...],
         defaults: Defaults,
         trusts_locks: bool = False,
+        limits: Limits | None = None,
     ) -> None:
+        self.limits = limits or Limits()
         self._database = database
         self._blobs = blobs
         self._defaults = defaults
         self._catalog = catalog
         self._allowed_urls = allowed_urls
         self._trusts_locks = trusts_locks
-        self._resolver = Resolver(catalog, allowed_urls=allowed_urls)
+        self._bench = Bench(self.limits)
+        self._resolver = Resolver(catalog, self._bench, allowed_urls=allowed_urls)
         self.answers = Answers(catalog, database)
         self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
         self._once = Once()
@@ -80,8 +84,11 @@ class House:
         )
 
     def read(self, body: Mapping[str, Any]) -> Asked:
-        """Read a request body; a target that it leaves out is this machine's. Raises `BadInput`."""
-        return read_body(body, self._defaults)
+        """Read a request body; a target that it leaves out is this machine's.
+
+        Raises `BadInput` or `LimitExceeded`.
+        """
+        return read_body(body, self._defaults, self.limits)
 
     async def resolve(self, asked: Asked) -> Answered:
         """Find the lock that answers a request: remembered while that is right, else computed, once for all.
@@ -104,6 +111,7 @@ class House:
     async def close(self) -> None:
         """End what is under way, and keep what was learnt."""
         await self._once.stop()
+        self._bench.close()
         await self.answers.flush()
 
     async def environment(self, asked: Asked) -> Assembled:
@@ -146,6 +154,7 @@ class House:
             python=place.python,
             python_version=place.python_version,
             prompt=place.prompt,
+            relocatable=place.relocatable,
             encoding=encoding,
             skipped=skipped,
         )
@@ -197,6 +206,7 @@ async def open_house(
                 allowed_urls=configuration.allowed_urls,
                 defaults=_this_machine(),
                 trusts_locks=trusts_locks,
+                limits=configuration.limits,
             )
             try:
                 yield house

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from venvery.catalog.catalog import Catalog
@@ -16,6 +16,7 @@ from venvery.model.requirements import Requirement, parse_requirement
 from venvery.model.sources import is_allowed
 from venvery.resolve import Need, Resolution, Shelf, Universe, solve
 from venvery.services.assembling import DIRECT
+from venvery.services.bench import Bench
 from venvery.services.shelf import HotShelf, RequestShelf
 
 __all__ = ["Resolver"]
@@ -24,8 +25,9 @@ __all__ = ["Resolver"]
 class Resolver:
     """Answers requests from one catalog; universes stay hot between requests."""
 
-    def __init__(self, catalog: Catalog, *, allowed_urls: tuple[str, ...] = ()) -> None:
+    def __init__(self, catalog: Catalog, bench: Bench, *, allowed_urls: tuple[str, ...] = ()) -> None:
         self._catalog = catalog
+        self._bench = bench
         self._allowed_urls = allowed_urls
         self._hot = HotShelf()
 
@@ -36,12 +38,12 @@ class Resolver:
         """
         request, direct = await self._take_urls(request)
         shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct)
-        steps = solve(request, shelf)
+        budget = self._bench.budget()
+        search = solve(request, shelf, pause=budget)
         ahead: set[asyncio.Task[None]] = set()
         try:
             while True:
-                # In a thread: a hard request must not hold up the event loop, and so everybody else.
-                step = await asyncio.to_thread(_advance, steps)
+                step = await self._bench.advance(search, budget)
                 if isinstance(step, Resolution):
                     return replace(step, footprint={p: r for p, r in step.footprint.items() if p not in direct})
                 self._look_ahead(step, shelf, ahead)
@@ -124,11 +126,3 @@ def _pinned(requirement: Requirement, file: DistFile) -> Requirement:
     marker = f" ; {requirement.marker}" if requirement.marker else ""
     pinned = parse_requirement(f"{requirement.project}{extras}==={file.version}{marker}")
     return replace(pinned, origin=requirement.origin, hashes=requirement.hashes)
-
-
-def _advance(steps: Generator[Need, None, Resolution]) -> Need | Resolution:
-    try:
-        return next(steps)
-    except StopIteration as done:
-        resolution: Resolution = done.value
-        return resolution
