@@ -28,7 +28,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"venvery {__version__}")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands: Commands = {}
-    for add in (_add_resolve, _add_sync, _add_serve, _add_target):
+    for add in (_add_resolve, _add_sync, _add_serve, _add_target, _add_relocate):
         add(choices, commands)
     if argv and argv[0] in commands:
         # Intermixed: `sync django --python 3.13 .venv` is what people type, and plain parsing would refuse it.
@@ -90,6 +90,9 @@ def _add_sync(choices: Choices, commands: Commands) -> None:
         help="where the environment will live, when that is not the folder it is made in",
     )
     parser.add_argument("--no-bytecode", dest="bytecode", action="store_false", help="leave compiled bytecode out")
+    parser.add_argument(
+        "--relocatable", action="store_true", help="make scripts and activation find it wherever it is moved to"
+    )
     parser.add_argument("--upgrade", action="store_true", help="ask again even when nothing has changed here")
     _add_choices(parser)
     _add_sources(parser)
@@ -105,6 +108,15 @@ def _add_serve(choices: Choices, commands: Commands) -> None:
 def _add_target(choices: Choices, commands: Commands) -> None:
     parser = _command(choices, commands, "target", "Print the exact target that an interpreter is, as JSON.")
     parser.add_argument("--python", metavar="PATH|X.Y", help="the interpreter (default: this one)")
+
+
+def _add_relocate(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices, commands, "relocate", "Mend an environment that was moved, or give it another interpreter."
+    )
+    parser.add_argument("directory", metavar="DIR", help="the environment's folder, where it is now")
+    parser.add_argument("--python", metavar="PATH|X.Y", help="the base interpreter that it shall rest on")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
 def _add_requirements(parser: Parser) -> None:

@@ -84,6 +84,8 @@ def _prepare(
         body |= body_of(asked, arguments)
     if base is not None:
         body["python"] = base
+    if arguments.relocatable:
+        body["relocatable"] = True
     if arguments.prefix:
         body["prefix"] = os.path.abspath(arguments.prefix)
     server = server_of(arguments)
@@ -124,7 +126,7 @@ def _target(arguments: argparse.Namespace, chosen: str) -> tuple[dict[str, str],
 def _identity(arguments: argparse.Namespace, chosen: str) -> list[Any]:
     """Name everything beside the requirements that decides what is made."""
     names = (
-        "platform", "prefix", "bytecode", "pre", "resolution", "preset", "exclude_newer", "only_binary",
+        "platform", "prefix", "bytecode", "relocatable", "pre", "resolution", "preset", "exclude_newer", "only_binary",
         "no_binary", "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
     )  # fmt: skip
     values: list[Any] = [getattr(arguments, name) for name in names]

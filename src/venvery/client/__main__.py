@@ -48,6 +48,7 @@ def _parse(argv: List[str]) -> argparse.Namespace:
     sync.add_argument("--platform", metavar="P", help="make it for another platform")
     sync.add_argument("--prefix", metavar="DIR", help="where it will live, if not where it is made")
     sync.add_argument("--no-bytecode", dest="bytecode", action="store_false", help="leave out .pyc files")
+    sync.add_argument("--relocatable", action="store_true", help="make one that may be moved")
     sync.add_argument("--no-store", dest="store", action="store_false", help="do without the local layer store")
     sync.add_argument("--link-mode", choices=["hardlink", "copy"], default="hardlink")
     sync.add_argument("--upgrade", action="store_true", help="ask the server although nothing changed here")
@@ -75,7 +76,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     by_path = os.sep in chosen or bool(os.altsep and os.altsep in chosen)
     digest = digest_of(
         inputs,
-        [server, arguments.platform, arguments.bytecode, arguments.prefix],
+        [server, arguments.platform, arguments.bytecode, arguments.prefix, arguments.relocatable],
         interpreter_identity(chosen) if by_path else chosen,
     )
     if not arguments.upgrade and up_to_date(directory, digest):
@@ -135,6 +136,8 @@ def _sync_with_server(
             body["options"] = options
     if python:
         body["python"] = python
+    if arguments.relocatable:
+        body["relocatable"] = True
     if arguments.prefix:
         body["prefix"] = os.path.abspath(arguments.prefix)
     progress = Progress() if arguments.quiet else TerminalProgress()

@@ -88,6 +88,11 @@ _ENVIRONMENT: dict[str, Any] = _RESOLVE | {
     "have": {"type": "array", "items": {"type": "string"}, "description": "layers to leave out"},
     "bytecode": {"type": "boolean", "default": True},
     "prompt": {"type": "string"},
+    "relocatable": {
+        "type": "boolean",
+        "default": False,
+        "description": "scripts and activation find the environment by where they are themselves",
+    },
 }
 
 PROBLEM: dict[str, Any] = {
