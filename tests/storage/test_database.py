@@ -23,7 +23,7 @@ from venvery.storage import database as module
 from venvery.storage.blobs import Stored
 from venvery.storage.database import Database
 from venvery.storage.listings import StoredListing
-from venvery.storage.schema import REVISIONS, tables
+from venvery.storage.schema import REVISIONS, as_sql, tables
 
 A = normalize("a")
 _INSERT = text("INSERT INTO layers (wheel, family, recipe, info, created_at) VALUES ('a', 'b', 'c', :info, 0)")
@@ -55,15 +55,16 @@ def database(path: Path, clock: Clock):  # type: ignore[no-untyped-def]
 def by_migrations(path: Path) -> Database:
     """Make a database step by step, as an old one came to be."""
     path.parent.mkdir(parents=True)
-    made = Database(module._sqlite_engine(path))
+    made = Database(path)
     with made.write() as connection:
         module._migrate(connection)
     return made
 
 
 def test_migrations_make_what_the_schema_says(path: Path) -> None:
-    with by_migrations(path) as made, made.read() as connection:
-        assert module._revision(connection) == REVISIONS[-1]
+    with by_migrations(path) as made, made.look() as transaction:
+        assert module._revision(transaction) == REVISIONS[-1]
+    with made.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables) == []
 
 
@@ -87,11 +88,12 @@ def test_making_all_at_once_gives_what_the_migrations_give(tmp_path: Path) -> No
             shapes.append(shape)
     assert shapes[0] == shapes[1]
     assert set(tables.tables) < set(shapes[0])
+    assert module.Path(module.__file__).with_name("schema.sql").read_text("utf-8") == as_sql(), "write it anew"
 
 
-def test_opening_again_imports_no_migrations(path: Path) -> None:
+def test_everyday_work_imports_neither_migrations_nor_sqlalchemy(path: Path) -> None:
     program = "import sys; from venvery.storage.database import Database; Database.open_file(sys.argv[1]).close()"
-    program += "; assert 'alembic' not in sys.modules"
+    program += "; assert not {'alembic', 'sqlalchemy'} & set(sys.modules)"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", program, str(path)], check=True)
 
@@ -101,7 +103,8 @@ def test_an_older_database_is_brought_up_to_date(path: Path, monkeypatch: pytest
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     called = []
     monkeypatch.setattr(module, "REVISIONS", ("0000", *REVISIONS))
-    monkeypatch.setattr(module, "_migrate", lambda connection: called.append(module._revision(connection)))
+    found = text("SELECT version_num FROM alembic_version")
+    monkeypatch.setattr(module, "_migrate", lambda connection: called.append(connection.scalar(found)))
     Database.open_file(path).close()
     assert called == ["0000"]
 
@@ -193,6 +196,33 @@ def test_a_reader_is_not_held_up_by_a_writer(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("DELETE FROM layers"))
         assert database.layers.get("a", "b", "c") is None
+
+
+def test_a_change_that_fails_leaves_nothing_and_its_connection_is_used_again(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.change() as transaction:
+        transaction.do("INSERT INTO dependencies VALUES ('a', 'b')")
+        raise ZeroDivisionError
+    assert database.metadata.reachable(["a"]) == ["a"]
+    with pytest.raises(StorageFailed), database.change() as transaction:
+        transaction.do("INSERT INTO nowhere VALUES (1)")
+    with database.change() as transaction:
+        transaction.do("INSERT INTO dependencies VALUES (:from, :to)", **{"from": "a", "to": "b"})
+    assert database.metadata.reachable(["a"]) == ["a", "b"]
+
+
+def test_both_ways_into_the_database_wait_for_each_other(database: Database) -> None:
+    def insert() -> None:
+        with database.write() as connection:
+            connection.execute(_INSERT, {"info": "{}"})
+
+    other = threading.Thread(target=insert)
+    with database.change() as transaction:
+        transaction.do("DELETE FROM layers")
+        other.start()
+        other.join(0.1)
+        assert other.is_alive(), "one writes at a time"
+    other.join()
+    assert database.layers.get("a", "b", "c") == {}
 
 
 def test_a_write_that_fails_leaves_nothing(database: Database) -> None:

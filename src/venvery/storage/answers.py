@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select, update
-
-from venvery.storage import schema
 from venvery.storage.compression import pack, unpack
-from venvery.storage.upsert import upsert
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
 __all__ = ["Answers", "StoredAnswer"]
 
-_table = schema.answers
-_get = select(_table).where(_table.c.request == bindparam("request"))
+_GET = "SELECT lock, footprint, created_at FROM answers WHERE request = :request"
+_PUT = upsert("answers", ("request", "lock", "footprint", "created_at", "last_used_at"), key=("request",))
+_LAST_USED = "SELECT last_used_at FROM answers WHERE request = :request"
+_TOUCH = "UPDATE answers SET last_used_at = :now WHERE request = :request"
+_OLDEST_KEPT = "SELECT last_used_at FROM answers ORDER BY last_used_at DESC LIMIT 1 OFFSET :before"
+_FORGET = "DELETE FROM answers WHERE last_used_at < :oldest"
 
 TOUCH_EVERY = 3600.0
 """Seconds."""
@@ -41,37 +42,30 @@ class Answers:
 
     def get(self, request: str) -> StoredAnswer | None:
         """Give what was remembered for a request; whether it still holds, the caller must check."""
-        with self._database.read() as connection:
-            row = connection.execute(_get, {"request": request}).one_or_none()
-        return None if row is None else StoredAnswer(unpack(row.lock), unpack(row.footprint), row.created_at)
+        with self._database.look() as transaction:
+            row = transaction.row(_GET, request=request)
+        return None if row is None else StoredAnswer(unpack(row[0]), unpack(row[1]), row[2])
 
     def put(self, request: str, lock: dict[str, Any], footprint: dict[str, str]) -> None:
         """Remember an answer; the same request again replaces it."""
         now = self._database.clock()
-        row = {
-            "request": request,
-            "lock": pack(lock),
-            "footprint": pack(footprint),
-            "created_at": now,
-            "last_used_at": now,
-        }
-        with self._database.write() as connection:
-            connection.execute(upsert(connection, _table), row)
+        row = {"lock": pack(lock), "footprint": pack(footprint), "created_at": now, "last_used_at": now}
+        with self._database.change() as transaction:
+            transaction.do(_PUT, request=request, **row)
 
     def touch(self, request: str) -> None:
         """Note that an answer was used now; writes at most once an hour for each."""
         now = self._database.clock()
-        with self._database.read() as connection:
-            last = connection.execute(select(_table.c.last_used_at).where(_table.c.request == request)).scalar()
+        with self._database.look() as transaction:
+            last = transaction.value(_LAST_USED, request=request)
         if last is None or now - last < TOUCH_EVERY:
             return
-        with self._database.write() as connection:
-            connection.execute(update(_table).where(_table.c.request == request).values(last_used_at=now))
+        with self._database.change() as transaction:
+            transaction.do(_TOUCH, request=request, now=now)
 
     def keep_newest(self, most: int) -> None:
         """Forget all answers but the `most` that were used last."""
-        kept = select(_table.c.last_used_at).order_by(_table.c.last_used_at.desc()).offset(most - 1).limit(1)
-        with self._database.write() as connection:
-            oldest = connection.execute(kept).scalar()
+        with self._database.change() as transaction:
+            oldest = transaction.value(_OLDEST_KEPT, before=most - 1)
             if oldest is not None:
-                connection.execute(delete(_table).where(_table.c.last_used_at < oldest))
+                transaction.do(_FORGET, oldest=oldest)

@@ -4,6 +4,9 @@ SQLite today, in WAL mode: many readers and one writer, over several processes. 
 begins with `BEGIN IMMEDIATE`, so that it waits for its turn at the start instead of failing at the end.
 `synchronous=NORMAL` survives the death of the process; after a power cut the last moments may be missing,
 which for what can be fetched again is no loss.
+
+The questions of every day are plain SQL (`look` and `change`). Rare ones may use SQLAlchemy Core (`read` and
+`write`), which is imported when the first of them is asked.
 """
 
 from __future__ import annotations
@@ -11,13 +14,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import Connection, Engine, create_engine, event, exc, text
-from sqlalchemy.pool import QueuePool
+from typing import TYPE_CHECKING
 
 from venvery.errors import StorageFailed
 from venvery.storage.answers import Answers
@@ -26,26 +27,29 @@ from venvery.storage.files import Files
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
-from venvery.storage.schema import REVISIONS, tables
+from venvery.storage.revisions import REVISIONS
 from venvery.storage.sources import Sources
+from venvery.storage.transactions import Pool, Transaction
 
 if TYPE_CHECKING:
-    pass
+    from sqlalchemy import Connection, Engine
 
 __all__ = ["Database"]
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's write transaction."""
-_REVISION = text("SELECT version_num FROM alembic_version")
+_REVISION = "SELECT version_num FROM alembic_version"
 
 
 class Database:
     """All tables behind named questions, one attribute for each subject. Safe to use from any thread."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
-        self.engine = engine
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self._writing = engine.execution_options(venvery_write=True)
+        self._path = path
+        self._pool = Pool(lambda: _connect(path))
+        self._engine: Engine | None = None
+        self._making_engine = threading.Lock()
         self.sources = Sources(self)
         self.listings = Listings(self)
         self.metadata = Metadata(self)
@@ -60,7 +64,9 @@ class Database:
 
         Raises `StorageFailed` when it cannot be used: no right, no space, corrupt, made by a newer venvery.
         """
-        database = cls(_sqlite_engine(Path(path)), clock=clock)
+        with _storage_errors():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        database = cls(Path(path), clock=clock)
         try:
             database._bring_up_to_date()
         except BaseException:
@@ -70,7 +76,9 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        self._pool.close()
+        if self._engine is not None:
+            self._engine.dispose()
 
     def __enter__(self) -> Database:
         return self
@@ -79,55 +87,76 @@ class Database:
         self.close()
 
     @contextlib.contextmanager
+    def look(self) -> Iterator[Transaction]:
+        """Open a transaction in plain SQL that only reads. Raises `StorageFailed`."""
+        with _storage_errors(), self._pool.transaction("BEGIN") as transaction:
+            yield transaction
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """Open a transaction in plain SQL that may write, once it is its turn. Raises `StorageFailed`."""
+        with _storage_errors(), self._pool.transaction("BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's way to the same database."""
+        with self._making_engine:
+            if self._engine is None:
+                self._engine = _engine(self._path)
+            return self._engine
+
+    @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads. Raises `StorageFailed`."""
+        """Open a transaction of SQLAlchemy that only reads. Raises `StorageFailed`."""
         with _storage_errors(), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may write, once it is its turn. Raises `StorageFailed`."""
-        with _storage_errors(), self._writing.begin() as connection:
+        """Open a transaction of SQLAlchemy that may write, once it is its turn. Raises `StorageFailed`."""
+        with _storage_errors(), self.engine.execution_options(venvery_write=True).begin() as connection:
             yield connection
 
     def _bring_up_to_date(self) -> None:
-        with self.read() as connection:
-            if _revision(connection) == REVISIONS[-1]:
+        with self.look() as transaction:
+            if _revision(transaction) == REVISIONS[-1]:
                 return
-        with self.write() as connection:  # whoever is first does it; the others find it done
-            revision = _revision(connection)
-            if revision == REVISIONS[-1]:
-                return
+        with self.change() as transaction:  # whoever is first does it; the others find it done
+            revision = _revision(transaction)
             if revision is None:
-                _create(connection)
-            elif revision in REVISIONS:
-                _migrate(connection)
-            else:
+                _create(transaction)
+            elif revision not in REVISIONS:
                 raise StorageFailed(
                     f"the data folder was last used by a newer venvery (its revision is {revision!r})",
                     hint="use that version again, or another data folder",
                 )
+        if revision not in (None, REVISIONS[-1]):
+            with self.write() as connection:
+                _migrate(connection)
 
 
-def _revision(connection: Connection) -> str | None:
+def _revision(transaction: Transaction) -> str | None:
     """Give the revision of the database's schema; None when the database is empty."""
     try:
-        value = connection.execute(_REVISION).scalar_one_or_none()
-    except exc.OperationalError as error:
-        if "no such table" in str(error.orig):
+        value = transaction.value(_REVISION)
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
             return None
         raise
     return None if value is None else str(value)
 
 
-def _create(connection: Connection) -> None:
+def _create(transaction: Transaction) -> None:
     """Make what all migrations would make, without the time that it takes to import Alembic."""
-    tables.create_all(connection)
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": REVISIONS[-1]})
+    for statement in Path(__file__).with_name("schema.sql").read_text("utf-8").split(";\n"):
+        transaction.do(statement)
+    transaction.do("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    transaction.do("INSERT INTO alembic_version VALUES (:head)", head=REVISIONS[-1])
 
 
 def _migrate(connection: Connection) -> None:
+    """Take the steps that are missing; none when another process was first."""
     from alembic import command
     from alembic.config import Config
 
@@ -137,9 +166,10 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _sqlite_engine(path: Path) -> Engine:
-    with _storage_errors():
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _engine(path: Path) -> Engine:
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import QueuePool
+
     engine = create_engine(
         "sqlite://",
         creator=lambda: _connect(path),
@@ -188,13 +218,16 @@ def _storage_errors() -> Iterator[None]:
     """Turn what the driver and the system say into `StorageFailed`."""
     try:
         yield
-    except exc.DBAPIError as error:
-        raise _failed(error.orig or error) from error
     except (sqlite3.Error, OSError) as error:
         raise _failed(error) from error
+    except Exception as error:
+        cause = getattr(error, "orig", None)  # SQLAlchemy wraps what the driver raises
+        if isinstance(cause, sqlite3.Error):
+            raise _failed(cause) from error
+        raise
 
 
-def _failed(error: BaseException | Any) -> StorageFailed:
+def _failed(error: BaseException) -> StorageFailed:
     said = str(error)
     if "full" in said or "No space left" in said:
         return StorageFailed(

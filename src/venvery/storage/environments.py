@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
-
-from venvery.storage import schema
 from venvery.storage.compression import pack, unpack
-from venvery.storage.upsert import upsert
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
@@ -19,8 +16,10 @@ __all__ = ["Environments", "StoredEnvironment"]
 TOUCH_EVERY = 3600.0
 """Seconds; `last_used` is no finer than this, so that a busy server does not write with every download."""
 
-_table = schema.environments
-_get = select(_table).where(_table.c.key == bindparam("key"))
+_GET = "SELECT key, manifest, lock, created_at, last_used_at FROM environments WHERE key = :key"
+_PUT = upsert("environments", ("key", "manifest", "lock", "created_at", "last_used_at"), key=("key",))
+_LAST_USED = "SELECT last_used_at FROM environments WHERE key = :key"
+_TOUCH = "UPDATE environments SET last_used_at = :now WHERE key = :key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +42,28 @@ class Environments:
 
     def get(self, key: str) -> StoredEnvironment | None:
         """Give an environment; None when there is none under that key."""
-        with self._database.read() as connection:
-            row = connection.execute(_get, {"key": key}).one_or_none()
-        if row is None:
-            return None
-        return StoredEnvironment(row.key, unpack(row.manifest), unpack(row.lock), row.created_at, row.last_used_at)
+        with self._database.look() as transaction:
+            row = transaction.row(_GET, key=key)
+        return None if row is None else StoredEnvironment(row[0], unpack(row[1]), unpack(row[2]), row[3], row[4])
 
     def put(self, key: str, manifest: dict[str, Any], lock: dict[str, Any]) -> None:
         """Remember an environment all of whose layers are safely stored; the same key again replaces it."""
         now = self._database.clock()
-        row = {
-            "key": key,
-            "manifest": pack(manifest),
-            "lock": pack(lock),
-            "created_at": now,
-            "last_used_at": now,
-        }
-        with self._database.write() as connection:
-            connection.execute(upsert(connection, _table), row)
+        row = {"manifest": pack(manifest), "lock": pack(lock), "created_at": now, "last_used_at": now}
+        with self._database.change() as transaction:
+            transaction.do(_PUT, key=key, **row)
 
     def touch(self, key: str) -> None:
         """Note that an environment was used now; writes at most once an hour for each."""
         now = self._database.clock()
-        with self._database.read() as connection:
-            last = connection.execute(select(_table.c.last_used_at).where(_table.c.key == key)).scalar()
+        with self._database.look() as transaction:
+            last = transaction.value(_LAST_USED, key=key)
         if last is None or now - last < TOUCH_EVERY:
             return
-        with self._database.write() as connection:
-            connection.execute(update(_table).where(_table.c.key == key).values(last_used_at=now))
+        with self._database.change() as transaction:
+            transaction.do(_TOUCH, key=key, now=now)
 
     def count(self) -> int:
         """Count the environments."""
-        with self._database.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(_table)).scalar_one())
+        with self._database.look() as transaction:
+            return int(transaction.value("SELECT count(*) FROM environments"))

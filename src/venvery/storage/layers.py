@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
-
-from venvery.storage import schema
-from venvery.storage.upsert import upsert
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
 __all__ = ["Layers"]
 
-_table = schema.layers
-_get = select(_table.c.info).where(
-    _table.c.wheel == bindparam("wheel"),
-    _table.c.family == bindparam("family"),
-    _table.c.recipe == bindparam("recipe"),
-)
-_by_digest = select(_table.c.info).where(_table.c.digest == bindparam("digest")).limit(1)
+_KEY = ("wheel", "family", "recipe")
+_WHERE = " AND ".join(f"{name} = :{name}" for name in _KEY)
+_GET = f"SELECT info FROM layers WHERE {_WHERE}"
+_BY_DIGEST = "SELECT info FROM layers WHERE digest = :digest LIMIT 1"
+_PUT = upsert("layers", (*_KEY, "digest", "info", "created_at"), key=_KEY)
+_FORGET = f"DELETE FROM layers WHERE {_WHERE}"
 
 
 class Layers:
@@ -32,16 +28,14 @@ class Layers:
 
     def get(self, wheel_sha256: str, family: str, recipe: str) -> dict[str, Any] | None:
         """Give what is known of one layer; None when it was not made yet."""
-        with self._database.read() as connection:
-            info = connection.execute(
-                _get, {"wheel": wheel_sha256, "family": family, "recipe": recipe}
-            ).scalar_one_or_none()
+        with self._database.look() as transaction:
+            info = transaction.value(_GET, wheel=wheel_sha256, family=family, recipe=recipe)
         return None if info is None else json.loads(info)
 
     def by_digest(self, digest: str) -> dict[str, Any] | None:
         """Give what is known of the layer with that digest, whichever wheel it was made from."""
-        with self._database.read() as connection:
-            info = connection.execute(_by_digest, {"digest": digest}).scalar_one_or_none()
+        with self._database.look() as transaction:
+            info = transaction.value(_BY_DIGEST, digest=digest)
         return None if info is None else json.loads(info)
 
     def put(self, wheel_sha256: str, family: str, recipe: str, info: dict[str, Any]) -> None:
@@ -54,14 +48,10 @@ class Layers:
             "info": json.dumps(info, separators=(",", ":"), ensure_ascii=False),
             "created_at": self._database.clock(),
         }
-        with self._database.write() as connection:
-            connection.execute(upsert(connection, _table), row)
+        with self._database.change() as transaction:
+            transaction.do(_PUT, **row)
 
     def forget(self, wheel_sha256: str, family: str, recipe: str) -> None:
         """Drop a layer, as when its blob turns out to be missing."""
-        with self._database.write() as connection:
-            connection.execute(
-                _table.delete().where(
-                    _table.c.wheel == wheel_sha256, _table.c.family == family, _table.c.recipe == recipe
-                )
-            )
+        with self._database.change() as transaction:
+            transaction.do(_FORGET, wheel=wheel_sha256, family=family, recipe=recipe)

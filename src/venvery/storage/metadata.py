@@ -7,24 +7,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select
-
 from venvery.model.files import CoreMetadata, NoMetadata
 from venvery.model.names import normalize
 from venvery.model.versions import parse_version
-from venvery.storage import schema
-from venvery.storage.upsert import insert_new, upsert
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
 __all__ = ["Metadata"]
 
-_table = schema.core_metadata
-_get_many = select(_table.c.file, _table.c.body, _table.c.reason, _table.c.needs_build).where(
-    _table.c.file.in_(bindparam("files", expanding=True))
-)
-_AT_ONCE = 400
+_GET = "SELECT file, body, reason, needs_build FROM core_metadata WHERE file IN :among"
+_PUT = upsert("core_metadata", ("file", "body", "reason", "needs_build", "obtained_at"), key=("file",))
+_EDGE = ("project", "required")
+_PUT_EDGE = upsert("dependencies", _EDGE, key=_EDGE, replace=False)
+_REACHABLE = """
+    WITH RECURSIVE reached (required) AS (
+        SELECT required FROM dependencies WHERE project IN :among
+        UNION
+        SELECT dependencies.required FROM dependencies JOIN reached ON dependencies.project = reached.required
+    )
+    SELECT required FROM reached
+"""
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
@@ -37,11 +41,9 @@ class Metadata:
     def get_many(self, files: Sequence[str]) -> dict[str, CoreMetadata | NoMetadata]:
         """Give what is stored of some files."""
         found: dict[str, CoreMetadata | NoMetadata] = {}
-        with self._database.read() as connection:
-            for start in range(0, len(files), _AT_ONCE):
-                rows = connection.execute(_get_many, {"files": list(files[start : start + _AT_ONCE])})
-                for file, body, reason, needs_build in rows:
-                    found[file] = NoMetadata(reason, bool(needs_build)) if body is None else _read(body)
+        with self._database.look() as transaction:
+            for file, body, reason, needs_build in transaction.rows_among(_GET, files):
+                found[file] = NoMetadata(reason, bool(needs_build)) if body is None else _read(body)
         return found
 
     def put_many(self, metadata: Mapping[str, CoreMetadata | NoMetadata]) -> None:
@@ -56,27 +58,16 @@ class Metadata:
             if isinstance(one, CoreMetadata)
             for required in _required(one)
         }
-        with self._database.write() as connection:
-            connection.execute(upsert(connection, _table), rows)
-            if edges:
-                connection.execute(
-                    insert_new(connection, schema.dependencies),
-                    [{"project": project, "required": required} for project, required in sorted(edges)],
-                )
+        with self._database.change() as transaction:
+            transaction.do_many(_PUT, rows)
+            edge_rows = [{"project": project, "required": required} for project, required in sorted(edges)]
+            transaction.do_many(_PUT_EDGE, edge_rows)
 
     def reachable(self, projects: Iterable[str]) -> list[str]:
         """List these projects and all that any known release of theirs requires, directly or not."""
-        table = schema.dependencies
         roots = sorted(set(projects))
-        reached = (
-            select(table.c.project, table.c.required)
-            .where(table.c.project.in_(roots))
-            .cte("reached", recursive=True)
-        )
-        step = select(table.c.project, table.c.required).join(reached, table.c.project == reached.c.required)
-        with self._database.read() as connection:
-            found = connection.execute(select(reached.union(step).c.required).distinct()).scalars()
-            return sorted({*roots, *found})
+        with self._database.look() as transaction:
+            return sorted({*roots, *(row[0] for row in transaction.rows_among(_REACHABLE, roots))})
 
 
 def _required(metadata: CoreMetadata) -> Iterable[str]:

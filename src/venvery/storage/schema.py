@@ -1,12 +1,14 @@
 """The tables, in words that SQLite and PostgreSQL both understand.
 
-Every change of this file comes with a migration in `migrations/versions/` and a new last entry in
-`REVISIONS`; a test compares what the migrations make with what stands here.
+Every change of this file comes with a migration in `migrations/versions/`, a new last entry in `REVISIONS`,
+and `python -m venvery.storage.schema` run anew, which writes `schema.sql`. Tests compare all of them.
 
 Times are seconds since the epoch (UTC). Columns called `packed` hold `compression.pack` of plain values.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from sqlalchemy import (
     BigInteger,
@@ -22,11 +24,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-__all__ = ["REVISIONS", "tables"]
+from venvery.storage.revisions import REVISIONS
 
-REVISIONS = ("0001",)
-"""All revisions that this code knows, oldest first; the last is the one it needs."""
+__all__ = ["REVISIONS", "as_sql", "tables"]
 
 tables = MetaData(
     naming_convention={
@@ -146,3 +149,17 @@ answers = Table(
     Index(None, "last_used_at"),
     comment="Answers to fuzzy requests, with the revision of every listing they looked at.",
 )
+
+
+def as_sql() -> str:
+    """Write the tables as SQLite's SQL, which makes a new database without SQLAlchemy."""
+    made: list[DDLElement] = []
+    for table in tables.sorted_tables:
+        made.append(CreateTable(table))
+        made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda one: str(one.name))]
+    lines = ";\n".join(str(one.compile(dialect=sqlite.dialect())).strip() for one in made).splitlines()
+    return "\n".join(line.rstrip().replace("\t", "    ") for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("schema.sql").write_text(as_sql(), encoding="utf-8")

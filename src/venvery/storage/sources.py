@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select
-
-from venvery.storage import schema
-from venvery.storage.upsert import upsert
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
 __all__ = ["Sources"]
 
-_sources = schema.sources
-_hosts = schema.hosts
-_id = select(_sources.c.id).where(_sources.c.digest == bindparam("digest"))
+_ID = "SELECT id FROM sources WHERE digest = :digest"
+_NEW = "INSERT INTO sources (digest, kind, location) VALUES (:digest, :kind, :location)"
+_ABILITIES = "SELECT origin, ability, works FROM hosts WHERE checked_at > :since"
+_NOTE = upsert("hosts", ("origin", "ability", "works", "checked_at"), key=("origin", "ability"))
 
 
 class Sources:
@@ -27,22 +25,20 @@ class Sources:
 
     def identify(self, digest: str, kind: str, location: str) -> int:
         """Give the number of a source, giving it one when it is new. `location` holds no password."""
-        with self._database.read() as connection:
-            found = connection.execute(_id, {"digest": digest}).scalar_one_or_none()
+        with self._database.look() as transaction:
+            found = transaction.value(_ID, digest=digest)
         if found is not None:
             return int(found)
-        with self._database.write() as connection:
-            found = connection.execute(_id, {"digest": digest}).scalar_one_or_none()
-            if found is None:
-                row = {"digest": digest, "kind": kind, "location": location}
-                found = connection.execute(_sources.insert().returning(_sources.c.id), row).scalar_one()
-        return int(found)
+        with self._database.change() as transaction:
+            if transaction.value(_ID, digest=digest) is None:
+                transaction.do(_NEW, digest=digest, kind=kind, location=location)
+            return int(transaction.value(_ID, digest=digest))
 
     def abilities(self, *, newer_than: float) -> dict[tuple[str, str], bool]:
         """Give what hosts were found to do since an instant, as (origin, ability) → works."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(_hosts).where(_hosts.c.checked_at > newer_than)).all()
-        return {(row.origin, row.ability): bool(row.works) for row in rows}
+        with self._database.look() as transaction:
+            rows = transaction.rows(_ABILITIES, since=newer_than)
+        return {(origin, ability): bool(works) for origin, ability, works in rows}
 
     def note_ability(self, origin: str, ability: str, works: bool) -> None:
         """Remember what a host was just found to do."""
@@ -52,5 +48,5 @@ class Sources:
             "works": int(works),
             "checked_at": self._database.clock(),
         }
-        with self._database.write() as connection:
-            connection.execute(upsert(connection, _hosts), row)
+        with self._database.change() as transaction:
+            transaction.do(_NOTE, **row)

@@ -1,0 +1,82 @@
+CREATE TABLE answers (
+    request VARCHAR(71) NOT NULL,
+    lock BLOB NOT NULL,
+    footprint BLOB NOT NULL,
+    created_at DOUBLE NOT NULL,
+    last_used_at DOUBLE NOT NULL,
+    CONSTRAINT pk_answers PRIMARY KEY (request)
+);
+CREATE INDEX ix_answers_last_used_at ON answers (last_used_at);
+CREATE TABLE core_metadata (
+    file VARCHAR(80) NOT NULL,
+    body TEXT,
+    reason TEXT,
+    needs_build INTEGER DEFAULT '0' NOT NULL,
+    obtained_at DOUBLE NOT NULL,
+    CONSTRAINT pk_core_metadata PRIMARY KEY (file)
+);
+CREATE TABLE dependencies (
+    project VARCHAR(255) NOT NULL,
+    required VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_dependencies PRIMARY KEY (project, required)
+);
+CREATE TABLE environments (
+    "key" VARCHAR(71) NOT NULL,
+    manifest BLOB NOT NULL,
+    lock BLOB NOT NULL,
+    created_at DOUBLE NOT NULL,
+    last_used_at DOUBLE NOT NULL,
+    CONSTRAINT pk_environments PRIMARY KEY ("key")
+);
+CREATE INDEX ix_environments_last_used_at ON environments (last_used_at);
+CREATE TABLE files (
+    file VARCHAR(80) NOT NULL,
+    digest VARCHAR(71) NOT NULL,
+    size BIGINT NOT NULL,
+    obtained_at DOUBLE NOT NULL,
+    CONSTRAINT pk_files PRIMARY KEY (file)
+);
+CREATE TABLE hosts (
+    origin VARCHAR(255) NOT NULL,
+    ability VARCHAR(32) NOT NULL,
+    works INTEGER NOT NULL,
+    checked_at DOUBLE NOT NULL,
+    CONSTRAINT pk_hosts PRIMARY KEY (origin, ability)
+);
+CREATE TABLE layers (
+    wheel VARCHAR(71) NOT NULL,
+    family VARCHAR(64) NOT NULL,
+    recipe VARCHAR(64) NOT NULL,
+    digest VARCHAR(71),
+    info TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_layers PRIMARY KEY (wheel, family, recipe)
+);
+CREATE INDEX ix_layers_digest ON layers (digest);
+CREATE TABLE local_files (
+    path TEXT NOT NULL,
+    stamp VARCHAR(80) NOT NULL,
+    sha256 VARCHAR(64) NOT NULL,
+    CONSTRAINT pk_local_files PRIMARY KEY (path)
+);
+CREATE TABLE sources (
+    id INTEGER NOT NULL,
+    digest VARCHAR(71) NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    location TEXT NOT NULL,
+    CONSTRAINT pk_sources PRIMARY KEY (id),
+    CONSTRAINT uq_sources_digest UNIQUE (digest)
+);
+CREATE TABLE listings (
+    source INTEGER NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    known INTEGER NOT NULL,
+    revision VARCHAR(71) NOT NULL,
+    etag TEXT,
+    last_modified TEXT,
+    body VARCHAR(71),
+    checked_at DOUBLE NOT NULL,
+    packed BLOB NOT NULL,
+    CONSTRAINT pk_listings PRIMARY KEY (source, project),
+    CONSTRAINT fk_listings_source_sources FOREIGN KEY(source) REFERENCES sources (id) ON DELETE CASCADE
+)
