@@ -113,7 +113,6 @@ def read_place(body: Mapping[str, Any]) -> Place:
         have=_read_have(body.get("have")),
         bytecode=_flag(body, "bytecode", default=True),
         relocatable=_flag(body, "relocatable", default=False),
-        relocatable=_flag(body, "relocatable", default=False),
     )
 
 
