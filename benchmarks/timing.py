@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,10 +39,11 @@ class Measured:
         return statistics.median(self.seconds)
 
 
-def measure(contestants: Sequence[Contestant], runs: int, scratch: Path) -> list[Measured]:
+def measure(contestants: Sequence[Contestant], runs: int, scratch: Path, *, keep: bool = True) -> list[Measured]:
     """Run all contestants in turn, `runs` times, so that a slow minute hits them all alike.
 
-    Nothing is deleted in between: on some file systems that slows down whoever comes next.
+    Nothing is deleted in between: on some file systems that slows down whoever comes next. `keep=False` deletes
+    all the same, for scratch folders in memory and for much that is made.
     """
     measured = [Measured(contestant) for contestant in contestants]
     for number in range(1, runs + 1):
@@ -53,6 +55,8 @@ def measure(contestants: Sequence[Contestant], runs: int, scratch: Path) -> list
             started = time.perf_counter()
             one.contestant.job(folder)
             one.seconds.append(time.perf_counter() - started)
+            if not keep:
+                shutil.rmtree(folder)
             print(f"{number}/{runs}  {one.contestant.name}: {one.seconds[-1]:.2f} s", file=sys.stderr)
     return measured
 
