@@ -28,6 +28,8 @@ _MOST_NOTES = 3
 _MOST_FACTS = 12
 _DEEPEST = 3
 """At this depth facts are told without further conclusions."""
+_MOST_NODES = 40
+"""A tree with more sentences is told with fewer conclusions in between."""
 
 
 def unsatisfiable(failure: NoAnswer, *, several: bool = False) -> Unsatisfiable:
@@ -54,6 +56,7 @@ class _Explanation:
         self._root = clause
         self._leaves: dict[int, frozenset[int]] = {}
         self._told: set[int] = set()
+        self._deepest = _DEEPEST
         self._hints: list[str] = []
         self._unknown: dict[str, None] = {}
 
@@ -62,6 +65,10 @@ class _Explanation:
     def error(self, several: bool) -> Unsatisfiable:
         self._count_leaves()
         because = self._because(self._root)
+        while _count(because) > _MOST_NODES and self._deepest:
+            self._deepest -= 1
+            self._told.clear()
+            because = self._because(self._root)
         facts = [self._cause(leaf) for leaf in sorted(self._leaves[self._root])]
         headline = self._headline(facts)
         if several:
@@ -112,7 +119,7 @@ class _Explanation:
         """Tell what a clause rests on."""
         told = self._facts(self._leaves[clause])
         cause = self._cause(clause)
-        if len(told) <= _HANDFUL or not isinstance(cause, Derived) or depth == _DEEPEST:
+        if len(told) <= _HANDFUL or not isinstance(cause, Derived) or depth == self._deepest:
             return told
         # A long chain: walk down while one side is a single fact, and tell conclusions where it branches.
         parts: list[int] = []
@@ -163,6 +170,8 @@ class _Explanation:
         if len(chain) > _MOST_FACTS:
             more = len(chain) - _MOST_FACTS
             chain[_MOST_FACTS:] = [{"says": f"… and {more} further facts of this kind"}]
+        if len(own) > _MOST_FACTS:
+            own[_MOST_FACTS:] = [{"says": f"… and {len(own) - _MOST_FACTS} further requirements"}]
         return own + chain
 
     def _own(self, fact: Requested | Bounded) -> Node:
@@ -364,6 +373,10 @@ class _Explanation:
             return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
         wanted = joined(need, "or")
         return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
+
+
+def _count(nodes: list[Node]) -> int:
+    return sum(1 + _count(node.get("because", [])) for node in nodes)
 
 
 def _own(requirement: Requirement) -> str:

@@ -12,14 +12,15 @@ from venvery.resolve.choosing import Chooser
 from venvery.resolve.dependencies import Dependency
 from venvery.resolve.facts import Out, Requested, Requires
 from venvery.resolve.packages import OFF, ON, Packages, Terms
-from venvery.resolve.protocol import Need, Pause, Shelf
+from venvery.resolve.protocol import Need, Shelf
 from venvery.resolve.question import Question
 from venvery.resolve.views import Dependencies, Unusable, View
 
 __all__ = ["NoAnswer", "Pick", "TargetSolver"]
 
 MAX_TRIES = 200_000
-MAX_CLAUSES = 2_000_000
+MAX_CONFLICTS = 10_000
+"""A search with more is one that somebody made to be hard; real ones have at most some hundreds."""
 _TRIES = 3
 """After so many tried versions of a project, the dependencies of all its versions go in together."""
 
@@ -48,11 +49,8 @@ class NoAnswer(Exception):
 class TargetSolver:
     """Finds versions for one target."""
 
-    def __init__(
-        self, question: Question, shelf: Shelf, *, lenient: bool = False, pause: Pause | None = None
-    ) -> None:
+    def __init__(self, question: Question, shelf: Shelf, *, lenient: bool = False) -> None:
         self.question = question
-        self._pause = pause
         self.packages = Packages(question, shelf)
         self.engine = self.packages.engine
         self.decisions = 0
@@ -74,11 +72,8 @@ class TargetSolver:
     def run(self) -> Generator[Need, None, dict[NormalizedName, Pick]]:
         """Search. Raises `NoAnswer`, `LimitExceeded`."""
         yield from self._start()
-        pause = self._pause
         while True:
             self._settle()
-            if pause is not None and pause():
-                yield Need()
             chosen = self._chooser.next()
             if chosen is None:
                 unfounded = self._chooser.without_leave()
@@ -113,7 +108,7 @@ class TargetSolver:
                 raise NoAnswer(self, engine.failure)
             if not engine.blamed:
                 return
-            if len(engine.terms) > MAX_CLAUSES:
+            if engine.conflicts > MAX_CONFLICTS:
                 raise self._too_hard()
             blamed, engine.blamed = engine.blamed, []
             for package, clause in blamed:
