@@ -20,13 +20,13 @@ OLD = ("everything", "idna<3")
 OLD_HOLDS = {"everything": "1.0", "idna": "2.10"}
 NEW = ("django>=1.8", "requests>=2.7", "bulky")
 NEW_HOLDS = TINY | {"bulky": "1.0"}
-MOMENTS = (0.15, 0.35, 0.5, 0.65, 0.85)
+MOMENTS = (0.2, 0.45, 0.65, 0.85)
 """Fractions of an undisturbed run's time."""
 
 
 def bulky(index: IndexServer) -> None:
     """Add a wheel of many files, so that there is something to interrupt."""
-    files = {f"bulky/module{number}.py": f"VALUE = {number}\n" * 40 for number in range(600)}
+    files = {f"bulky/module{number}.py": f"VALUE = {number}\n" * 40 for number in range(300)}
     index.add(make_wheel("bulky", "1.0", files={"bulky/__init__.py": "", **files}))
 
 

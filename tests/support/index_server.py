@@ -411,8 +411,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._note(headers, 0, 0)
             self._reset()
             return
-        if fault is not None and fault.kind == "stall":
-            index._wait(fault.seconds)
         if self.command not in ("GET", "HEAD"):
             answer = _Answer(405, {"Allow": "GET, HEAD"}, b"")
         else:
@@ -422,6 +420,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.kind == "truncate":
             cut = min(fault.after, max(0, len(body) - 1))
         self._note(headers, answer.status, cut)
+        if fault is not None and fault.kind == "stall":
+            index._wait(fault.seconds)
         self._send(answer, body[:cut], fault)
         if cut < len(body):
             self.wfile.flush()
