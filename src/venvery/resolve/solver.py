@@ -12,7 +12,7 @@ from venvery.resolve.choosing import Chooser
 from venvery.resolve.dependencies import Dependency
 from venvery.resolve.facts import Out, Requested, Requires
 from venvery.resolve.packages import OFF, ON, Packages, Terms
-from venvery.resolve.protocol import Need, Shelf
+from venvery.resolve.protocol import Need, Pause, Shelf
 from venvery.resolve.question import Question
 from venvery.resolve.views import Dependencies, Unusable, View
 
@@ -49,8 +49,11 @@ class NoAnswer(Exception):
 class TargetSolver:
     """Finds versions for one target."""
 
-    def __init__(self, question: Question, shelf: Shelf, *, lenient: bool = False) -> None:
+    def __init__(
+        self, question: Question, shelf: Shelf, *, lenient: bool = False, pause: Pause | None = None
+    ) -> None:
         self.question = question
+        self._pause = pause
         self.packages = Packages(question, shelf)
         self.engine = self.packages.engine
         self.decisions = 0
@@ -72,8 +75,11 @@ class TargetSolver:
     def run(self) -> Generator[Need, None, dict[NormalizedName, Pick]]:
         """Search. Raises `NoAnswer`, `LimitExceeded`."""
         yield from self._start()
+        pause = self._pause
         while True:
             self._settle()
+            if pause is not None and pause():
+                yield Need()
             chosen = self._chooser.next()
             if chosen is None:
                 unfounded = self._chooser.without_leave()
