@@ -4,10 +4,10 @@
     python benchmarks/deliver.py --parts first-import,link --sizes small
     python benchmarks/deliver.py --scratch /dev/shm
 
-Needs uv, and once the index that pip on this machine is configured for: the wheels are fetched into `--mirror` and
-served from there on loopback, to every contestant alike. Parts: `first-import` (until the first import has run, less
-what that import takes when everything is in place), `install` (installing alone, without bytecode), `store` (with a
-local layer store, beside `cp -al`), `link` (as first-import, through 50 ms and 200 Mbit/s), `server`.
+Needs uv, and once the index that pip on this machine is configured for: the wheels are fetched into `--mirror`
+and served from there on loopback, to every contestant alike. Parts: `first-import` (until the first import has
+run, less what that import takes when everything is in place), `install` (installing alone, without bytecode),
+`store` (with a local layer store, beside `cp -al`), `link` (as first-import, through 50 ms and 200 Mbit/s), `server`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from tests.support.machine import find_uv  # noqa: E402
 from tests.support.public_index import configured_index  # noqa: E402
 from tests.support.running import Venvery, clean_environment  # noqa: E402
 from timing import Contestant, Measured, machine, measure, run  # noqa: E402
+
 from venvery.client.pack import pack  # noqa: E402
 
 PARTS = ("first-import", "install", "store", "link", "server")
@@ -390,7 +391,8 @@ def run_part(part: str, labs: Sequence[Lab], ports: dict[str, int], options: arg
     }
     yield f"## {titles[part]}\n"
     if part == "server":
-        yield "| | layers | MB | first byte, ms: fastest | median | GB/s |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        yield "| | layers | MB | first byte, ms: fastest | median | GB/s |"
+        yield "| --- | ---: | ---: | ---: | ---: | ---: |"
         for lab in labs:
             yield server_figures(lab).rstrip()
         yield ""
@@ -419,9 +421,9 @@ def _preface(uv: Path, options: argparse.Namespace) -> str:
     named = "; ".join(f"{name}: {', '.join(asked)}" for name, (asked, _) in ENVIRONMENTS.items())
     return (
         "# From a lock to a ready environment\n\n"
-        f"{named}.\nMedians of {options.runs} interleaved runs, {datetime.now(UTC):%Y-%m-%d}, {machine()}, {says}. "
-        f"Environments, caches and stores on {where}. Index and server are on the same machine and take their share "
-        "of the cores; all contestants fetch the same wheels, or what is made of them, over loopback.\n"
+        f"{named}.\nMedians of {options.runs} interleaved runs, {datetime.now(UTC):%Y-%m-%d}, {machine()}, {says}."
+        f" Environments, caches and stores on {where}. Index and server are on the same machine and take their"
+        " share of the cores; all contestants fetch the same wheels, or what is made of them, over loopback.\n"
     )
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/link.py PORT TARGET_PORT --milliseconds 50 --megabits 200
 
-The delay is that of a round trip, half of it each way; a new connection costs one more, as its handshake would. The
-rate limits what comes back. Slow start and loss are not emulated: every connection is as fast as the link at once.
+The delay is that of a round trip, half of it each way; a new connection costs one more, as its handshake would.
+The rate limits what comes back. Slow start and loss are not emulated: every connection is as fast as the link at
+once.
 """
 
 from __future__ import annotations

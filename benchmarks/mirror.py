@@ -8,7 +8,6 @@ The simple API as HTML with hashes (PEP 503) and with core metadata beside each 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import socket
 import sys
@@ -64,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "text/html", len(self.pages[name]), "max-age=600")
             self.wfile.write(self.pages[name])
             return
-        path = self.folder / os.path.basename(name)
+        path = self.folder / Path(name).name
         if kind != "files" or not path.is_file():
             self._send(404, "text/plain", 0, "no-cache")
             return
