@@ -120,4 +120,5 @@ def fetch(data: Path, sources: Sequence[SourceSpec], project: str, **options: An
 
 def blobs_in(data: Path) -> list[str]:
     """List everything in the blobs folder, half-written things too."""
-    return sorted(str(path.relative_to(data)) for path in (data / "blobs").rglob("*") if path.is_file())
+    files = (path for path in (data / "blobs").rglob("*") if path.is_file() and path.name != "gate")
+    return sorted(str(path.relative_to(data)) for path in files)

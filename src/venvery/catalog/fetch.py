@@ -1,4 +1,4 @@
-"""Whole files: downloaded once, verified while they come in, kept for ever."""
+"""Whole files: downloaded once, verified while they come in, kept while there is room."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import DistFile
 from venvery.model.sources import redact
 from venvery.storage.blobs import Blobs, Stored
+from venvery.storage.leases import Lease
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
@@ -69,23 +70,25 @@ class Fetcher:
 
     async def _fetch(self, file: DistFile) -> str:
         path = path_of(file.url)
+        lease = await asyncio.to_thread(self._blobs.hold)  # a blob is not removed before its row is there
         try:
             if path is not None:
-                stored = await asyncio.to_thread(self._copy, file, path)
+                stored = await asyncio.to_thread(self._copy, file, path, lease)
             else:
-                stored = await self._network.persist(file.url, lambda: self._download(file))
+                stored = await self._network.persist(file.url, lambda: self._download(file, lease))
+            await asyncio.to_thread(self._database.files.put, storage_key(file), stored)
         except WrongHash as wrong:
             raise WrongHash(
                 f"{file.filename} from {redact(file.url)}: {wrong}",
                 hint="the index promises other bytes than it serves; nothing was kept",
                 **wrong.evidence,
             ) from None
-        if file.sha256 is None:
-            await asyncio.to_thread(self._database.files.put, storage_key(file), stored)
+        finally:
+            lease.release()
         self._reporter.fetch_done(file)
         return stored.digest
 
-    def _copy(self, file: DistFile, path: Path) -> Stored:
+    def _copy(self, file: DistFile, path: Path, lease: Lease) -> Stored:
         self._reporter.fetch_started(file, file.size)
         check = _Check(file)
         try:
@@ -94,11 +97,11 @@ class Fetcher:
                     check.take(piece)
                     incoming.write(piece)
                 check.end()
-                return incoming.commit()
+                return incoming.commit(keep=lease)
         except OSError as error:
             raise SourceUnreachable(f"{path}: {error.strerror or error}", url=str(path)) from error
 
-    async def _download(self, file: DistFile) -> Stored:
+    async def _download(self, file: DistFile, lease: Lease) -> Stored:
         """Download once. Raises `Broken` for what is worth another attempt."""
         async with self._network.open(file.url, {"Accept-Encoding": "identity"}) as response:
             if response.status_code != 200:
@@ -115,7 +118,7 @@ class Fetcher:
                 if length.isdigit() and incoming.size != int(length):
                     raise Broken(f"{incoming.size} of {length} bytes came", cut=True)
                 check.end()
-                return await asyncio.to_thread(incoming.commit)
+                return await asyncio.to_thread(incoming.commit, keep=lease)
 
 
 class _Check:

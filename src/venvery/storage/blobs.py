@@ -3,6 +3,10 @@
     root/
       sha256/ab/cdef…      a blob; once there, it is whole and it is what its name says
       incoming/…           being written; never read, cleared when old
+      leases/…             who uses what right now; see `leases.py`
+
+The time of change of a blob's file says when it was last used: it is what is removed first when space is short,
+and so whoever uses a blob says so (`use`, `hold`).
 
 Why plain files and not an object-store client on a local disk: a committed blob has to survive a power cut
 (`fsync` of the file and of its folder before the name appears), and readers want the file itself — `zipfile`
@@ -28,17 +32,20 @@ from typing import BinaryIO, Protocol
 
 from venvery.errors import NotFound, StorageFailed, WrongHash
 from venvery.model.digests import hex_of, is_digest
+from venvery.storage.leases import Lease, Leases
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["BlobStore", "Blobs", "Incoming", "Stored"]
+__all__ = ["BlobFile", "BlobStore", "Blobs", "Incoming", "Stored", "storage_errors"]
 
 CHUNK = 1 << 20
 STALE_AFTER = 24 * 3600.0
 """Seconds after which a file in `incoming` that nobody has written to is taken for dead."""
 JUST_OPENED = 60.0
 """Seconds for which a new file is left alone: its writer may not have locked it yet."""
+USED_EVERY = 300.0
+"""Seconds; when a blob was last used is known no finer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,16 @@ class Stored:
 
     digest: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFile:
+    """A blob as it lies in the folder."""
+
+    digest: str
+    size: int
+    used_at: float
+    """Seconds since the epoch when it was last used, or written; may lag by `USED_EVERY`."""
 
 
 class IncomingBlob(Protocol):
@@ -96,12 +113,19 @@ class BlobStore(Protocol):
 
     def digests(self) -> Iterator[str]: ...
 
+    def use(self, digest: str) -> bool: ...
+
+    def hold(self, digests: Iterable[str] = ()) -> Lease: ...
+
 
 class Blobs:
     """Blobs in a local folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.leases = Leases(root / "leases")
+        self.written = 0
+        """Bytes that were added through this object."""
         self._incoming = root / "incoming"
         self._folder = root / "sha256"
 
@@ -112,9 +136,10 @@ class Blobs:
         Raises `StorageFailed` when the folder cannot be used.
         """
         blobs = cls(Path(path))
-        with _storage_errors("open"):
+        with storage_errors("open"):
             blobs._incoming.mkdir(parents=True, exist_ok=True)
             blobs._folder.mkdir(exist_ok=True)
+            (blobs.root / "leases").mkdir(exist_ok=True)
             blobs.clear_incoming(now=now)
         return blobs
 
@@ -136,12 +161,21 @@ class Blobs:
                         removed += 1
         return removed
 
-    def put(self, data: bytes | Path | BinaryIO | Iterable[bytes], *, expect: str | None = None) -> Stored:
-        """Store bytes. Raises `WrongHash` when they are not `expect` (nothing is kept), `StorageFailed`."""
+    def put(
+        self,
+        data: bytes | Path | BinaryIO | Iterable[bytes],
+        *,
+        expect: str | None = None,
+        keep: Lease | None = None,
+    ) -> Stored:
+        """Store bytes. Raises `WrongHash` when they are not `expect` (nothing is kept), `StorageFailed`.
+
+        With `keep` the blob is in that lease from the moment that it is there.
+        """
         with self.incoming(expect=expect) as writer:
             for piece in _pieces(data):
                 writer.write(piece)
-            return writer.commit()
+            return writer.commit(keep=keep)
 
     def incoming(self, *, expect: str | None = None) -> Incoming:
         """Start a blob whose bytes come piece by piece."""
@@ -150,6 +184,33 @@ class Blobs:
     def has(self, digest: str) -> bool:
         """Tell whether the blob is there."""
         return self._place(digest).exists()
+
+    def use(self, digest: str) -> bool:
+        """Tell whether the blob is there, and note that it was used now."""
+        place = self._place(digest)
+        now = time.time()
+        try:
+            if abs(now - place.stat().st_mtime) > USED_EVERY:
+                with contextlib.suppress(PermissionError):  # a folder that is only read: the order suffers
+                    os.utime(place, (now, now))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _failed("read", error) from error
+        return True
+
+    def hold(self, digests: Iterable[str] = ()) -> Lease:
+        """Take a lease on blobs: they stay until it is released. Raises `NotFound` when one is not there."""
+        wanted = list(digests)
+        with self.leases.begin():
+            self.expect(wanted)
+            return self.leases.take(wanted)
+
+    def expect(self, digests: Iterable[str]) -> None:
+        """Note that blobs are used now. Raises `NotFound` when one is not there."""
+        for digest in digests:
+            if not self.use(digest):
+                raise NotFound(f"no blob {digest}", digest=digest)
 
     def size(self, digest: str) -> int:
         """Give the number of bytes. Raises `NotFound`."""
@@ -178,7 +239,7 @@ class Blobs:
 
     def delete(self, digest: str) -> None:
         """Remove the blob; nothing happens when it is not there."""
-        with _storage_errors("delete"), contextlib.suppress(FileNotFoundError):
+        with storage_errors("delete"), contextlib.suppress(FileNotFoundError):
             self._place(digest).unlink()
 
     def digests(self) -> Iterator[str]:
@@ -188,6 +249,34 @@ class Blobs:
                 digest = f"sha256:{folder.name}{file.name}"
                 if is_digest(digest):
                     yield digest
+
+    def files(self) -> Iterator[BlobFile]:
+        """List all blobs with size and last use, in no order."""
+        with storage_errors("list"):
+            for folder in os.scandir(self._folder):
+                for entry in os.scandir(folder.path) if folder.is_dir() else ():
+                    digest = f"sha256:{folder.name}{entry.name}"
+                    with contextlib.suppress(FileNotFoundError):  # removed by another process
+                        if is_digest(digest):
+                            about = entry.stat(follow_symlinks=False)
+                            yield BlobFile(digest, about.st_size, about.st_mtime)
+
+    def strangers(self) -> Iterator[Path]:
+        """List what lies among the blobs and is none."""
+        with storage_errors("list"):
+            for folder in self._folder.iterdir():
+                for path in folder.iterdir() if folder.is_dir() else (folder,):
+                    if not is_digest(f"sha256:{folder.name}{path.name}") or not path.is_file():
+                        yield path
+
+    def coming(self) -> int:
+        """Count the bytes that are on their way in, or were left there."""
+        total = 0
+        with storage_errors("list"):
+            for entry in os.scandir(self._incoming):
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat(follow_symlinks=False).st_size
+        return total
 
     def _place(self, digest: str) -> Path:
         if not is_digest(digest):  # a digest becomes a path: nothing else may
@@ -214,7 +303,7 @@ class Incoming:
         self._expect = expect
         self._hash = hashlib.sha256()
         self.size = 0
-        with _storage_errors("write"):
+        with storage_errors("write"):
             self._file: io.FileIO | None = io.FileIO(temporary, "xb")
             if sys.platform != "win32":
                 with contextlib.suppress(OSError):  # no locks on this file system: the age limit remains
@@ -233,13 +322,16 @@ class Incoming:
         assert self._file is not None, "write() after commit()"
         self._hash.update(data)
         rest = memoryview(data)
-        with _storage_errors("write"):
+        with storage_errors("write"):
             while rest:
                 rest = rest[self._file.write(rest) :]
         self.size += len(data)
 
-    def commit(self) -> Stored:
-        """Make the blob visible under its digest. Raises `WrongHash` (nothing is kept), `StorageFailed`."""
+    def commit(self, *, keep: Lease | None = None) -> Stored:
+        """Make the blob visible under its digest, and in the lease `keep` from then on.
+
+        Raises `WrongHash` (nothing is kept), `StorageFailed`.
+        """
         assert self._file is not None, "commit() twice"
         digest = "sha256:" + self._hash.hexdigest()
         if self._expect is not None and digest != self._expect:
@@ -247,15 +339,26 @@ class Incoming:
                 f"the bytes are {digest}, not {self._expect} as promised", expected=self._expect, found=digest
             )
         place = self._blobs._place(digest)
-        with _storage_errors("write"):
-            if not place.exists():
+        with storage_errors("write"):
+            if not self._blobs.has(digest):
                 os.fsync(self._file.fileno())
                 os.fchmod(self._file.fileno(), 0o444)
                 place.parent.mkdir(exist_ok=True)
-                self._temporary.rename(place)
-                _sync_folder(place.parent)
+            with self._blobs.leases.begin():  # else it could be removed before it is in the lease
+                if not self._blobs.use(digest):
+                    self._place_at(place)
+                if keep is not None:
+                    keep.add([digest])
+            _sync_folder(place.parent)
         self.abandon()
         return Stored(digest, self.size)
+
+    def _place_at(self, place: Path) -> None:
+        assert self._file is not None
+        os.fsync(self._file.fileno())  # again costs nothing; when the blob was there a moment ago, it is the first
+        os.fchmod(self._file.fileno(), 0o444)
+        self._temporary.rename(place)
+        self._blobs.written += self.size
 
     def abandon(self) -> None:
         """Drop what was written so far; nothing happens after a commit."""
@@ -320,7 +423,8 @@ def _failed(doing: str, error: OSError) -> StorageFailed:
 
 
 @contextlib.contextmanager
-def _storage_errors(doing: str) -> Iterator[None]:
+def storage_errors(doing: str) -> Iterator[None]:
+    """Turn what the system says into `StorageFailed`."""
     try:
         yield
     except OSError as error:

@@ -24,6 +24,7 @@ from venvery.errors import StorageFailed
 from venvery.storage.answers import Answers
 from venvery.storage.environments import Environments
 from venvery.storage.files import Files
+from venvery.storage.holdings import Holdings
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
@@ -57,6 +58,7 @@ class Database:
         self.layers = Layers(self)
         self.environments = Environments(self)
         self.answers = Answers(self)
+        self.holdings = Holdings(self)
 
     @classmethod
     def open_file(cls, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> Database:

@@ -179,7 +179,7 @@ else:
             return False
         except OSError as error:
             raise StorageFailed(
-                f"the file system of the data folder has no locks ({error.strerror}), so nothing is removed from it",
+                f"the file system of the data folder has no locks ({error.strerror}): nothing is removed from it",
                 hint="move the data folder to a local disk",
             ) from None
         return True
