@@ -7,7 +7,8 @@
 Needs uv, and once the index that pip on this machine is configured for: the wheels are fetched into `--mirror`
 and served from there on loopback, to every contestant alike. Parts: `first-import` (until the first import has
 run, less what that import takes when everything is in place), `install` (installing alone, without bytecode),
-`store` (with a local layer store, beside `cp -al`), `link` (as first-import, through 50 ms and 200 Mbit/s), `server`.
+`store` (with a local layer store, beside `cp -al`), `link` (as first-import, through 50 ms and
+200 Mbit/s), `server`.
 """
 
 from __future__ import annotations
