@@ -17,15 +17,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
-
-import httpx2
 
 from venvery import __version__
 from venvery.catalog.reporter import Reporter
 from venvery.errors import BadConfiguration, SourceGarbage, SourceUnreachable
 from venvery.model.sources import NetworkSettings, redact, without_credentials
+
+if TYPE_CHECKING:
+    import httpx2  # imported where it is used: a command that finds everything at hand needs none of it
 
 __all__ = ["Broken", "Network", "Reply", "origin_of"]
 
@@ -186,6 +187,8 @@ def _credentials(locations: Iterable[str]) -> Iterable[tuple[str, tuple[str, str
 
 
 def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
+    import httpx2
+
     limits = httpx2.Limits(
         max_connections=settings.max_connections,
         max_keepalive_connections=settings.max_connections,
@@ -214,6 +217,8 @@ def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
 @lru_cache(maxsize=8)
 def _tls(settings: NetworkSettings) -> ssl.SSLContext:
     """Make the TLS context of some settings; loading the authorities takes longer than a request."""
+    import httpx2
+
     try:
         if settings.ca_file is not None:
             context = ssl.create_default_context(cafile=settings.ca_file)
@@ -260,6 +265,8 @@ def _retry_after(response: httpx2.Response) -> float | None:
 @contextlib.contextmanager
 def _plain_failures(url: str) -> Iterator[None]:
     """Sort what the HTTP library raises into what passes and what does not."""
+    import httpx2
+
     try:
         yield
     except httpx2.ConnectError as error:

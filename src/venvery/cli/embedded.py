@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from venvery.client.archive import Stream
 from venvery.config import Configuration
-from venvery.environments import Encoding
 from venvery.services.house import House, Sendable, open_house
 
 if TYPE_CHECKING:
     from venvery.catalog.reporter import Reporter
+    from venvery.environments import Encoding
 
 __all__ = ["EmbeddedTransport", "in_house"]
 

@@ -11,7 +11,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["NetworkSettings", "SourceKind", "SourceSpec", "Union", "is_allowed", "redact", "without_credentials"]
+__all__ = [
+    "DIRECT",
+    "NetworkSettings",
+    "SourceKind",
+    "SourceSpec",
+    "Union",
+    "is_allowed",
+    "redact",
+    "without_credentials",
+]
+
+DIRECT = "direct"
+"""The source name of files that a requirement names by URL."""
 
 SourceKind = Literal["index", "tree", "flat", "links"]
 Union = Literal["merge", "priority"]

@@ -13,16 +13,14 @@ from venvery.errors import NotFound, NoUsableFile
 from venvery.model.digests import hex_of, sha256
 from venvery.model.files import DistFile
 from venvery.model.lock import Lock
+from venvery.model.sources import DIRECT
 from venvery.model.targets import Family
 from venvery.resolve.writers import lock_to_document
 from venvery.services.once import Once
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
 
-__all__ = ["DIRECT", "Assembled", "Assembler"]
-
-DIRECT = "direct"
-"""The source name of files that a requirement names by URL."""
+__all__ = ["Assembled", "Assembler"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ from venvery.model.requirements_text import (
 )
 from venvery.model.targets import Target, target_from_json
 from venvery.model.versions import InvalidVersion, parse_version
-from venvery.resolve.readers import lock_from_document, read_pylock
+from venvery.resolve.readers import lock_from_document
 
-__all__ = ["Asked", "Defaults", "Place", "read_body", "read_options", "read_place"]
+__all__ = ["Asked", "Defaults", "Place", "check_most", "read_body", "read_options", "read_place", "split_pins"]
 
 MAX_HAVE = 100_000
 
@@ -90,7 +90,7 @@ def read_body(body: Mapping[str, Any], defaults: Defaults, limits: Limits | None
     _check_count(body, limits.requirements)
     options = read_options(_mapping(body, "options"))
     requirements, constraints, written = _read_requirements(body)
-    _check_most("requirements", len(requirements) + len(constraints), limits.requirements)
+    check_most("requirements", len(requirements) + len(constraints), limits.requirements)
     lock = _read_lock(body, targets)
     if lock is None and not requirements and not ({"requirements", "text"} & set(body)):
         raise BadInput("the request names no requirements", hint='send "requirements", "text" or "lock"')
@@ -100,6 +100,20 @@ def read_body(body: Mapping[str, Any], defaults: Defaults, limits: Limits | None
         place=read_place(body),
         warnings=_warnings(written),
     )
+
+
+def split_pins(body: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Take the text of a lock out of a body of `/v1/outdated`; the rest may do without requirements.
+
+    A body that has nothing but a text means that text. Raises `BadInput`.
+    """
+    rest = dict(body)
+    pins = _text(rest, "pins")
+    if pins is None and not {"lock", "pylock", "requirements"} & set(rest):
+        pins = _text(rest, "text")
+        rest.pop("text", None)
+    rest.pop("pins", None)
+    return pins, {"requirements": []} | rest
 
 
 def read_place(body: Mapping[str, Any]) -> Place:
@@ -171,10 +185,11 @@ def _check_count(body: Mapping[str, Any], most: int) -> None:
     options = body.get("options")
     overrides = options.get("overrides") if isinstance(options, Mapping) else None
     listed = (body.get("requirements"), body.get("constraints"), overrides)
-    _check_most("requirements", sum(len(part) for part in listed if isinstance(part, list)), most)
+    check_most("requirements", sum(len(part) for part in listed if isinstance(part, list)), most)
 
 
-def _check_most(limit: str, count: int, most: int) -> None:
+def check_most(limit: str, count: int, most: int) -> None:
+    """Hold a count against its limit. Raises `LimitExceeded`."""
     if count > most:
         raise LimitExceeded(
             f"{count} {limit} in one request; at most {most} are taken",
@@ -190,7 +205,7 @@ def _read_targets(body: Mapping[str, Any], defaults: Defaults, most: int) -> tup
     given = body.get("targets") if "targets" in body else [body.get("target")]
     if not isinstance(given, list) or not given:
         raise BadInput('"targets" is a list of targets')
-    _check_most("targets", len(given), most)
+    check_most("targets", len(given), most)
     read = [
         target_from_json(value, default_platform=defaults.platform, default_python=defaults.python)
         for value in given
@@ -212,6 +227,8 @@ def _read_requirements(
 
 def _read_lock(body: Mapping[str, Any], targets: Sequence[Target]) -> Lock | None:
     if body.get("pylock") is not None:
+        from venvery.resolve.readers import read_pylock  # with a library that nothing else here needs
+
         return read_pylock(_text(body, "pylock") or "", origin="pylock.toml", targets=tuple(targets))
     if body.get("lock") is None:
         return None

@@ -8,8 +8,8 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from venvery.catalog.catalog import Catalog
@@ -17,27 +17,25 @@ from venvery.catalog.reporter import Reporter
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import find_python, this_interpreter
 from venvery.config import Configuration, Limits
-from venvery.environments import (
-    Archive,
-    Encoding,
-    HeadOptions,
-    check_prefix,
-    check_python,
-    layer_archive,
-    make_head,
-)
-from venvery.errors import BadPrefix, VenveryError
+from venvery.errors import BadInput, BadPrefix, VenveryError
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, Answers, request_key
-from venvery.services.assembling import Assembled, Assembler
 from venvery.services.bench import Bench
-from venvery.services.documents import Asked, Defaults, Place, read_body
+from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
 from venvery.services.resolving import Resolver
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
+
+if TYPE_CHECKING:
+    # Imported where they are used: resolving alone needs none of them, and is to start quickly.
+    from venvery.environments import Archive, Encoding
+    from venvery.model.lock import Lock
+    from venvery.model.requests import ResolveRequest
+    from venvery.services.assembling import Assembled, Assembler
+    from venvery.services.outdated import Outdated
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 """Left as it is in a header; anything else that is not a letter or digit is percent-encoded."""
@@ -66,7 +64,9 @@ class House:
         defaults: Defaults,
         trusts_locks: bool = False,
         limits: Limits | None = None,
+        keys: Path | None = None,
     ) -> None:
+        self._keys = keys
         self.limits = limits or Limits()
         self._database = database
         self._blobs = blobs
@@ -79,9 +79,26 @@ class House:
         self.answers = Answers(catalog, database)
         self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
         self._once = Once()
-        self._assembler = Assembler(
-            catalog, database, blobs, find_interpreter=_interpreter_of, workers=os.cpu_count() or 1
+
+    @cached_property
+    def _assembler(self) -> Assembler:
+        from venvery.services.assembling import Assembler
+
+        return Assembler(
+            self._catalog,
+            self._database,
+            self._blobs,
+            find_interpreter=_interpreter_of,
+            workers=os.cpu_count() or 1,
         )
+
+    @cached_property
+    def attester(self) -> Attester:
+        """Signs what is made here; its keys are beside the blobs where no other folder is said."""
+        from venvery.services.attesting import Attester
+        from venvery.services.keys import ServerKeys
+
+        return Attester(ServerKeys(self._keys or self._blobs.root.parent / "keys"))
 
     def read(self, body: Mapping[str, Any]) -> Asked:
         """Read a request body; a target that it leaves out is this machine's.
@@ -108,6 +125,34 @@ class House:
         self.answers.put(key, answer)
         return answer
 
+    async def outdated(self, body: Mapping[str, Any]) -> Outdated:
+        """Tell what is newer than the lock in a body: `lock`, `pylock` or `pins`, beside what a request has.
+
+        Raises as `read` and `resolve` do.
+        """
+        from venvery.services.outdated import compare, request_for
+
+        asked, lock = await asyncio.to_thread(self._read_lock, body)
+
+        async def resolve(request: ResolveRequest) -> Lock:
+            return (await self.resolve(replace(asked, resolve=request, lock=None))).lock
+
+        request = request_for(lock, asked.resolve)
+        check_most("requirements", len(request.requirements), self.limits.requirements)
+        listings = await self._catalog.listings(pin.project for pin in lock.pins)
+        return await compare(lock, request, resolve, listings)
+
+    def _read_lock(self, body: Mapping[str, Any]) -> tuple[Asked, Lock]:
+        from venvery.services.lock_files import read_lock
+
+        pins, rest = split_pins(body)
+        asked = self.read(rest)
+        if pins is not None:
+            return asked, read_lock(pins, origin="pins", targets=asked.resolve.targets)
+        if asked.lock is None:
+            raise BadInput("the request has no lock", hint='send "lock", "pylock" or "pins"')
+        return asked, asked.lock
+
     async def close(self) -> None:
         """End what is under way, and keep what was learnt."""
         await self._once.stop()
@@ -132,6 +177,8 @@ class House:
 
     def check_place(self, place: Place, target: Target) -> None:
         """Check, before any work is done, that an archive could be made for this place. Raises `BadPrefix`."""
+        from venvery.environments import check_prefix, check_python
+
         system = target.family.os
         if place.prefix is None:
             raise BadPrefix(
@@ -144,6 +191,8 @@ class House:
 
     def archive(self, made: Assembled, place: Place, encoding: Encoding) -> Sendable:
         """Give the archive of an environment for the place where it will live. Raises `BadPrefix`."""
+        from venvery.environments import Archive, HeadOptions, make_head
+
         if place.prefix is None:
             raise BadPrefix(
                 "an archive needs to know where the environment will live", hint="add prefix=/absolute/path"
@@ -158,7 +207,7 @@ class House:
             encoding=encoding,
             skipped=skipped,
         )
-        head = make_head(made.manifest, made.layers, options)
+        head = make_head(made.manifest, made.layers, options, self.attester.documents(made.manifest))
         return Sendable(
             Archive(made.manifest, head, self._blobs, encoding, skipped),
             {"Venvery-Environment": made.manifest.key}
@@ -167,6 +216,8 @@ class House:
 
     async def layer(self, digest: str, encoding: Encoding) -> Sendable:
         """Give one layer alone. Raises `NotFound`."""
+        from venvery.environments import layer_archive
+
         info = await asyncio.to_thread(self._assembler.layer, digest)
         return Sendable(layer_archive(info, self._blobs, encoding))
 
@@ -207,6 +258,7 @@ async def open_house(
                 defaults=_this_machine(),
                 trusts_locks=trusts_locks,
                 limits=configuration.limits,
+                keys=configuration.data / "keys",
             )
             try:
                 yield house

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from venvery.errors import BadInput
 from venvery.model.lock import Lock
-from venvery.resolve.writers import write_json, write_pylock, write_requirements, write_yaml
+from venvery.resolve import writers
 
 __all__ = ["FORMATS", "LockFormat", "render_lock"]
 
@@ -19,10 +19,5 @@ def render_lock(lock: Lock, form: str) -> str:
     """Write a lock as `requirements`, `pylock`, `json` or `yaml`. Raises `BadInput` for any other form."""
     if form not in FORMATS:
         raise BadInput(f"there is no lock format {form!r}", hint="formats: " + ", ".join(FORMATS))
-    writers: dict[str, Callable[[Lock], str]] = {
-        "requirements": write_requirements,
-        "pylock": write_pylock,
-        "json": write_json,
-        "yaml": write_yaml,
-    }
-    return writers[form](lock)
+    write: Callable[[Lock], str] = getattr(writers, f"write_{form}")
+    return write(lock)

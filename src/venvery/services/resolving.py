@@ -13,9 +13,8 @@ from venvery.model.files import DistFile, Listing, parse_filename
 from venvery.model.names import NormalizedName
 from venvery.model.requests import ResolveRequest
 from venvery.model.requirements import Requirement, parse_requirement
-from venvery.model.sources import is_allowed
+from venvery.model.sources import DIRECT, is_allowed
 from venvery.resolve import Need, Resolution, Shelf, Universe, solve
-from venvery.services.assembling import DIRECT
 from venvery.services.bench import Bench
 from venvery.services.shelf import HotShelf, RequestShelf
 

@@ -18,8 +18,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
 from venvery.model.files import DistFile
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.requirements import Requirement
@@ -28,8 +26,6 @@ __all__ = ["FORMAT", "lock_to_document", "write_json", "write_yaml"]
 
 FORMAT = 1
 """The version of the document; a reader refuses what it does not know."""
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def lock_to_document(lock: Lock) -> dict[str, Any]:
@@ -50,9 +46,11 @@ def write_json(lock: Lock) -> str:
 
 def write_yaml(lock: Lock) -> str:
     """Write the document as YAML, in block style."""
+    import yaml  # here, because every other form does without
+
     text: str = yaml.dump(
         lock_to_document(lock),
-        Dumper=_Dumper,
+        Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper),
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,
