@@ -54,7 +54,9 @@ class _Explanation:
         self._engine = solver.engine
         self._packages = solver.packages
         self._root = clause
-        self._leaves: dict[int, frozenset[int]] = {}
+        self._leaves: dict[int, int] = {}
+        """By clause, the facts that it rests on: a set of places in `_facts_found`."""
+        self._facts_found: list[int] = []
         self._told: set[int] = set()
         self._deepest = _DEEPEST
         self._hints: list[str] = []
@@ -69,7 +71,7 @@ class _Explanation:
             self._deepest -= 1
             self._told.clear()
             because = self._because(self._root)
-        facts = [self._cause(leaf) for leaf in sorted(self._leaves[self._root])]
+        facts = [self._cause(leaf) for leaf in self._leaves_of(self._root)]
         headline = self._headline(facts)
         if several:
             headline = f"{self._solver.question.target}: {headline}"
@@ -98,7 +100,7 @@ class _Explanation:
         return self._engine.causes[clause]
 
     def _count_leaves(self) -> None:
-        """Find the facts under each derived clause, children first; derivations may be deep."""
+        """Find the facts under each derived clause, children first: derivations may be deep and wide."""
         stack = [self._root]
         while stack:
             clause = stack[-1]
@@ -107,7 +109,8 @@ class _Explanation:
                 continue
             cause = self._cause(clause)
             if not isinstance(cause, Derived):
-                self._leaves[clause] = frozenset([clause])
+                self._leaves[clause] = 1 << len(self._facts_found)
+                self._facts_found.append(clause)
                 continue
             missing = [part for part in (cause.first, cause.second) if part not in self._leaves]
             if missing:
@@ -115,9 +118,14 @@ class _Explanation:
             else:
                 self._leaves[clause] = self._leaves[cause.first] | self._leaves[cause.second]
 
+    def _leaves_of(self, clause: int) -> list[int]:
+        """Give the facts under a clause, in the order in which they became known."""
+        mask = self._leaves[clause]
+        return sorted(fact for i, fact in enumerate(self._facts_found) if mask >> i & 1)
+
     def _because(self, clause: int, depth: int = 0) -> list[Node]:
         """Tell what a clause rests on."""
-        told = self._facts(self._leaves[clause])
+        told = self._facts(self._leaves_of(clause))
         cause = self._cause(clause)
         if len(told) <= _HANDFUL or not isinstance(cause, Derived) or depth == self._deepest:
             return told
@@ -131,12 +139,12 @@ class _Explanation:
                 leaves.add(walk)
                 break
             first, second = step.first, step.second
-            if len(self._leaves[second]) > len(self._leaves[first]):
+            if self._leaves[second].bit_count() > self._leaves[first].bit_count():
                 first, second = second, first
-            if len(self._leaves[second]) > 1:
+            if self._leaves[second].bit_count() > 1:
                 parts += [first, second]
                 break
-            leaves |= self._leaves[second]
+            leaves.update(self._leaves_of(second))
             walk = first
         nodes = self._facts(leaves)
         for part in parts:

@@ -60,8 +60,8 @@ class Package:
     """How many of its versions' dependencies were looked at."""
     suffered: int = 0
     caused: int = 0
-    merged: int = 0
-    """The versions whose dependencies have gone in together."""
+    merged: dict[NormalizedName | None, int] = field(default_factory=dict)
+    """The versions whose dependencies have gone in together; by extra, None for those without one."""
     extras: dict[NormalizedName, int] = field(default_factory=dict)
     """The numbers of its extras."""
 

@@ -2,8 +2,8 @@
 
 `solve(request, shelf)` is a generator. It looks on the shelf first; only when something is missing does it
 yield a `Need`, and the driver puts what was asked for on the shelf before it resumes the generator with
-`send(None)`. With everything at hand it never yields, unless its driver asks it to pause. It returns a
-`Resolution` or raises `venvery.errors.Unsatisfiable`.
+`send(None)`. With everything at hand it never yields. It returns a `Resolution` or raises
+`venvery.errors.Unsatisfiable`.
 
     steps = solve(request, shelf)
     try:
@@ -17,7 +17,7 @@ yield a `Need`, and the driver puts what was asked for on the shelf before it re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,11 +28,7 @@ from venvery.model.names import NormalizedName
 if TYPE_CHECKING:
     from venvery.resolve.universe import Universe
 
-__all__ = ["Need", "Pause", "Resolution", "Shelf"]
-
-Pause = Callable[[], bool]
-"""Asked before each step of the search: True makes the solver yield an empty `Need`, so that the driver can let
-others go first. It may raise, which ends the search: so a driver limits steps and time."""
+__all__ = ["Need", "Resolution", "Shelf"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from venvery.resolve.choosing import Chooser
 from venvery.resolve.dependencies import Dependency
 from venvery.resolve.facts import Out, Requested, Requires
 from venvery.resolve.packages import OFF, ON, Packages, Terms
-from venvery.resolve.protocol import Need, Pause, Shelf
+from venvery.resolve.protocol import Need, Shelf
 from venvery.resolve.question import Question
 from venvery.resolve.views import Dependencies, Unusable, View
 
@@ -49,11 +49,8 @@ class NoAnswer(Exception):
 class TargetSolver:
     """Finds versions for one target."""
 
-    def __init__(
-        self, question: Question, shelf: Shelf, *, lenient: bool = False, pause: Pause | None = None
-    ) -> None:
+    def __init__(self, question: Question, shelf: Shelf, *, lenient: bool = False) -> None:
         self.question = question
-        self._pause = pause
         self.packages = Packages(question, shelf)
         self.engine = self.packages.engine
         self.decisions = 0
@@ -61,7 +58,7 @@ class TargetSolver:
         self._asker = Asker(self.packages, self._chooser)
         self._tries = 0
         self._expanded: set[tuple[int, int, NormalizedName | None]] = set()
-        self._waiting: dict[NormalizedName, list[tuple[int, int, Dependency]]] = {}
+        self._waiting: dict[NormalizedName, list[tuple[int, int, Dependency, NormalizedName | None]]] = {}
         """Dependencies on projects that do not take part (yet)."""
         self._out: dict[int, dict[Unusable, int]] = {}
 
@@ -75,11 +72,8 @@ class TargetSolver:
     def run(self) -> Generator[Need, None, dict[NormalizedName, Pick]]:
         """Search. Raises `NoAnswer`, `LimitExceeded`."""
         yield from self._start()
-        pause = self._pause
         while True:
             self._settle()
-            if pause is not None and pause():
-                yield Need()
             chosen = self._chooser.next()
             if chosen is None:
                 unfounded = self._chooser.without_leave()
@@ -161,8 +155,7 @@ class TargetSolver:
             added = list(dependencies.of_extra(extra))
             url = next((dependency for dependency in added if dependency.url is not None), None)
             if url is not None:
-                words = f"its extra {extra} depends on {url.project} by URL, which only a request may do"
-                self.engine.add([(owner, version), (switch, ON)], Out(owner, version, Unusable(words, "url")))
+                self._rule_out_extra(owner, version, url, extra)
                 return
             self._expand(owner, rank, added, extra)
             before = self.engine.conflicts
@@ -178,6 +171,12 @@ class TargetSolver:
         reasons[why] = reasons.get(why, 0) | versions
         self.engine.add([(number, versions)], Out(number, versions, why))
 
+    def _rule_out_extra(self, number: int, versions: int, url: Dependency, extra: NormalizedName | None) -> None:
+        assert extra is not None  # a version that needs a URL without an extra has no `Dependencies`
+        why = Unusable(f"its extra {extra} depends on {url.project} by URL, which only a request may do", "url")
+        switch = self.packages.extra(number, extra)
+        self.engine.add([(number, versions), (switch, ON)], Out(number, versions, why))
+
     def _expand(
         self,
         number: int,
@@ -191,11 +190,10 @@ class TargetSolver:
         if self._tries > MAX_TRIES:
             raise self._too_hard()
         package, version = self.packages[number], 2 << rank
-        if extra is None:
-            package.tried += 1
-            if package.tried >= _TRIES:
-                self._merge_around(number)
-        stated = not package.merged & version or extra is not None
+        package.tried += extra is None
+        if package.tried >= _TRIES:
+            self._merge_around(number, extra)
+        stated = not package.merged.get(extra, 0) & version
         for dependency in dependencies:
             for effective in self.question.effective(dependency):
                 if stated:
@@ -220,34 +218,38 @@ class TargetSolver:
     def _take_in(self, project: NormalizedName) -> None:
         """Let a project take part, with the clauses that have waited for it."""
         self.packages.number(project)
-        for number, versions, dependency in self._waiting.pop(project, ()):
-            self._require(number, versions, dependency)
+        for number, versions, dependency, extra in self._waiting.pop(project, ()):
+            self._require(number, versions, dependency, extra)
 
-    def _merge_around(self, number: int) -> None:
+    def _merge_around(self, number: int, extra: NormalizedName | None) -> None:
         """Add the dependencies of all versions of a project, and of the projects that it depends on."""
-        self._merge(number)
-        merged = self.packages[number].view.merged().dependencies
+        self._merge(number, extra)
+        merged = self.packages[number].view.merged(extra).dependencies
         for project in dict.fromkeys(dependency.project for dependency, _versions in merged):
             direct = self.packages.numbers.get(project)
             if direct is not None and direct != number:
-                self._merge(direct)
+                self._merge(direct, None)
 
-    def _merge(self, number: int) -> None:
+    def _merge(self, number: int, extra: NormalizedName | None) -> None:
         package = self.packages[number]
-        merged = package.view.merged()
-        new = self.engine.domain[number] & ~package.merged
-        package.merged |= merged.versions
+        merged = package.view.merged(extra)
+        new = self.engine.domain[number] & ~package.merged.get(extra, 0)
+        package.merged[extra] = package.merged.get(extra, 0) | merged.versions
         for why, versions in merged.out:
             if versions & new:
                 self._rule_out(number, versions & new, why)
         for stated, versions in merged.dependencies:
-            if versions & new:
-                for dependency in self.question.effective(stated):
-                    if dependency.project in self.packages.numbers:
-                        self._require(number, versions & new, dependency)
-                    else:
-                        late = self._waiting.setdefault(dependency.project, [])
-                        late.append((number, versions & new, dependency))
+            if not versions & new:
+                continue
+            if stated.url is not None:
+                self._rule_out_extra(number, versions & new, stated, extra)
+                continue
+            for dependency in self.question.effective(stated):
+                if dependency.project in self.packages.numbers:
+                    self._require(number, versions & new, dependency, extra)
+                else:
+                    late = self._waiting.setdefault(dependency.project, [])
+                    late.append((number, versions & new, dependency, extra))
 
     # ------------------------------------------------------------------ the answer
 

@@ -12,7 +12,7 @@ from venvery.model.versions import Version
 from venvery.resolve.explain import unsatisfiable
 from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
-from venvery.resolve.protocol import Need, Pause, Resolution, Shelf
+from venvery.resolve.protocol import Need, Resolution, Shelf
 from venvery.resolve.question import Question, Wishes
 from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.universe import Universe
@@ -23,7 +23,7 @@ _MOST_ROUNDS = 4
 """How often targets that differ are solved anew to find versions that serve them all."""
 
 
-def solve(request: ResolveRequest, shelf: Shelf, pause: Pause | None = None) -> Generator[Need, None, Resolution]:
+def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolution]:
     """Find the lock that answers a request.
 
     The targets are solved one after the other, each with the versions of those before it as preferences;
@@ -34,13 +34,13 @@ def solve(request: ResolveRequest, shelf: Shelf, pause: Pause | None = None) -> 
     seen = _Footprint(shelf)
     options = request.options
     held = {project: version for project, version in options.preferences if project not in options.upgrade}
-    round_ = yield from _solve_targets(request, seen, Wishes(held), pause)
+    round_ = yield from _solve_targets(request, seen, Wishes(held))
     decisions, conflicts = round_.decisions, round_.conflicts
     for _attempt in range(_MOST_ROUNDS):
         apart = round_.apart(max if options.strategy == "lowest" else min)
         if not apart:
             break
-        again = yield from _solve_targets(request, seen, Wishes(held, {**round_.versions(), **apart}), pause)
+        again = yield from _solve_targets(request, seen, Wishes(held, {**round_.versions(), **apart}))
         decisions += again.decisions
         conflicts += again.conflicts
         if len(again.apart(min)) >= len(apart):
@@ -81,15 +81,13 @@ class _Round:
         return {p: universes[p].versions[one(found)] for p, found in ranks.items() if len(found) > 1}
 
 
-def _solve_targets(
-    request: ResolveRequest, shelf: Shelf, wishes: Wishes, pause: Pause | None
-) -> Generator[Need, None, _Round]:
+def _solve_targets(request: ResolveRequest, shelf: Shelf, wishes: Wishes) -> Generator[Need, None, _Round]:
     """Solve one target after the other."""
     done = _Round()
     for target in request.targets:
         shared = Wishes(wishes.held, {**done.versions(), **wishes.shared})
         answer, solver = yield from _solve_target(
-            Question(request, target, shared), shelf, len(request.targets) > 1, pause
+            Question(request, target, shared), shelf, len(request.targets) > 1
         )
         done.decisions += solver.decisions
         done.conflicts += solver.engine.conflicts
@@ -98,16 +96,16 @@ def _solve_targets(
 
 
 def _solve_target(
-    question: Question, shelf: Shelf, several: bool, pause: Pause | None
+    question: Question, shelf: Shelf, several: bool
 ) -> Generator[Need, None, tuple[Answer, TargetSolver]]:
-    solver = TargetSolver(question, shelf, pause=pause)
+    solver = TargetSolver(question, shelf)
     try:
         return (yield from solver.run()), solver
     except NoAnswer as strict:
         if solver.guarded:
             # What is ruled out for want of leave is ruled out by what was known then. Search once more with
             # those versions as a last resort, and see whether all that are taken have their leave.
-            lenient = TargetSolver(question, shelf, lenient=True, pause=pause)
+            lenient = TargetSolver(question, shelf, lenient=True)
             try:
                 return (yield from lenient.run()), lenient
             except NoAnswer:

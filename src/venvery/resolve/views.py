@@ -98,7 +98,7 @@ class View:
         self._dependencies: dict[int, Dependencies | Unusable] = {}
         self._files: dict[int, tuple[DistFile, ...]] = {}
         self._metadata_files: dict[int, DistFile] = {}
-        self._merged = Merged(-1, (), (), 0)
+        self._merged: dict[NormalizedName | None, Merged] = {}
 
     def _masks(self) -> tuple[int, int]:
         plain = usable = 0
@@ -193,14 +193,18 @@ class View:
                 self._dependencies[version] = known
         return known
 
-    def merged(self) -> Merged:
-        """Give the dependencies of all usable versions whose metadata is known, equal ones as one."""
-        known = self.universe.known
-        if self._merged.known != known:
-            self._merged = self._merge(known)
-        return self._merged
+    def merged(self, extra: NormalizedName | None = None) -> Merged:
+        """Give the dependencies of all usable versions whose metadata is known, equal ones as one.
 
-    def _merge(self, known: int) -> Merged:
+        With an extra, those that it adds.
+        """
+        known = self.universe.known
+        merged = self._merged.get(extra)
+        if merged is None or merged.known != known:
+            merged = self._merged[extra] = self._merge(known, extra)
+        return merged
+
+    def _merge(self, known: int, extra: NormalizedName | None) -> Merged:
         masks: dict[Dependency, int] = {}
         out: dict[Unusable, int] = {}
         versions = 0
@@ -211,7 +215,7 @@ class View:
                 out[told] = out.get(told, 0) | bit
             elif told is not None:
                 versions |= bit
-                for dependency in told.base:
+                for dependency in told.base if extra is None else told.of_extra(extra):
                     masks[dependency] = masks.get(dependency, 0) | bit
         return Merged(known, tuple(masks.items()), tuple(out.items()), versions)
 
