@@ -28,7 +28,15 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"venvery {__version__}")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands: Commands = {}
-    for add in (_add_resolve, _add_sync, _add_serve, _add_target, _add_relocate):
+    for add in (
+        _add_resolve,
+        _add_sync,
+        _add_why,
+        _add_outdated,
+        _add_serve,
+        _add_target,
+        _add_relocate,
+    ):
         add(choices, commands)
     if argv and argv[0] in commands:
         # Intermixed: `sync django --python 3.13 .venv` is what people type, and plain parsing would refuse it.
@@ -64,6 +72,39 @@ def _add_resolve(choices: Choices, commands: Commands) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write the lock to FILE instead of printing it")
     _add_choices(parser)
     _add_sources(parser)
+
+
+def _add_why(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "why", "Tell why a project is there: every chain that leads to it.")
+    parser.add_argument("project", metavar="PKG", help="the project to be explained")
+    _add_requirements(parser)
+    _add_lock_input(parser)
+    parser.add_argument("--lock", metavar="FILE", help="a lock to look at, in place of resolving requirements")
+    parser.add_argument(
+        "--most", metavar="N", type=int, default=20, help="chains to tell, at most (default: %(default)s)"
+    )
+    _add_choices(parser)
+    _add_sources(parser)
+
+
+def _add_outdated(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "outdated", "Tell what is newer than a lock, and who holds it back.")
+    parser.add_argument(
+        "lock",
+        metavar="LOCK",
+        nargs="?",
+        help="pylock.toml, a JSON lock, or requirements.txt with pins (default: ./pylock.toml)",
+    )
+    _add_files(parser)
+    _add_lock_input(parser)
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 when there is something to update")
+    _add_choices(parser)
+    _add_sources(parser)
+
+
+def _add_lock_input(parser: Parser) -> None:
+    parser.add_argument("--python", metavar="X.Y[.Z]", action="append", help="the Python that it is for")
+    parser.add_argument("--platform", metavar="P", action="append", help="the platform that it is for")
 
 
 def _add_sync(choices: Choices, commands: Commands) -> None:

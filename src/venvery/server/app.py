@@ -10,7 +10,13 @@ from starlette.exceptions import HTTPException
 
 from venvery import __version__
 from venvery.errors import VenveryError
-from venvery.server import client_routes, environment_routes, health_routes, resolve_routes
+from venvery.server import (
+    client_routes,
+    environment_routes,
+    health_routes,
+    outdated_routes,
+    resolve_routes,
+)
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
@@ -44,6 +50,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_exception_handler(Exception, on_unexpected)
     app.add_middleware(FastLane, lane=lane)
     app.include_router(resolve_routes.router)
+    app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)
     app.include_router(health_routes.router)
     app.include_router(client_routes.router)

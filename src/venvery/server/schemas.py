@@ -8,9 +8,11 @@ __all__ = [
     "ANSWER_HEADERS",
     "ARCHIVES",
     "LOCKS",
+    "OUTDATED",
     "PROBLEM",
     "TARGET_PARAMETERS",
     "environment_body",
+    "outdated_body",
     "resolve_body",
 ]
 
@@ -95,6 +97,55 @@ _ENVIRONMENT: dict[str, Any] = _RESOLVE | {
     },
 }
 
+_OUTDATED: dict[str, Any] = _RESOLVE | {
+    "lock": {"type": "object", "description": "a lock as `/v1/resolve` gives it in JSON"},
+    "pylock": {"type": "string", "description": "a pylock.toml (PEP 751)"},
+    "pins": {"type": "string", "description": "a requirements.txt whose every line is a pin, or a pylock.toml"},
+}
+
+_RELEASE = {"type": "object", "properties": {"project": {"type": "string"}, "version": {"type": "string"}}}
+
+OUTDATED: dict[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["outdated", "updates", "added"],
+            "properties": {
+                "outdated": {"type": "boolean", "description": "whether resolving anew gives another lock"},
+                "updates": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["project", "version", "taken", "newest", "held_by"],
+                        "properties": {
+                            "project": {"type": "string"},
+                            "version": {"type": "string", "description": "as the lock has it"},
+                            "taken": {
+                                "type": ["string", "null"],
+                                "description": "what resolving anew gives; null: needed no more",
+                            },
+                            "newest": {"type": "string"},
+                            "held_by": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["requirement"],
+                                    "properties": {
+                                        name: {"type": "string"}
+                                        for name in ("requirement", "project", "version", "origin")
+                                    },
+                                },
+                            },
+                            "reason": {"type": "string", "description": "where no one requirement forbids it"},
+                        },
+                    },
+                },
+                "added": {"type": "array", "items": _RELEASE},
+            },
+        }
+    }
+}
+
 PROBLEM: dict[str, Any] = {
     "description": "What went wrong, as a sentence, and what to do next (RFC 9457)",
     "content": {
@@ -174,3 +225,8 @@ def resolve_body() -> dict[str, Any]:
 def environment_body() -> dict[str, Any]:
     """Describe the body of `POST /v1/environments`."""
     return _body(_ENVIRONMENT)
+
+
+def outdated_body() -> dict[str, Any]:
+    """Describe the body of `POST /v1/outdated`."""
+    return _body(_OUTDATED)
