@@ -44,7 +44,7 @@ STALE_AFTER = 24 * 3600.0
 """Seconds after which a file in `incoming` that nobody has written to is taken for dead."""
 JUST_OPENED = 60.0
 """Seconds for which a new file is left alone: its writer may not have locked it yet."""
-USED_EVERY = 300.0
+USED_EVERY = 10.0
 """Seconds; when a blob was last used is known no finer than this."""
 
 
@@ -198,6 +198,13 @@ class Blobs:
         except OSError as error:
             raise _failed("read", error) from error
         return True
+
+    def used_at(self, digest: str) -> float | None:
+        """Tell when the blob was last used (seconds since the epoch); None when it is not there."""
+        try:
+            return self._place(digest).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def hold(self, digests: Iterable[str] = ()) -> Lease:
         """Take a lease on blobs: they stay until it is released. Raises `NotFound` when one is not there."""

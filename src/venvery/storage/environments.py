@@ -19,6 +19,7 @@ TOUCH_EVERY = 3600.0
 _GET = "SELECT key, manifest, lock, created_at, last_used_at FROM environments WHERE key = :key"
 _PUT = upsert("environments", ("key", "manifest", "lock", "created_at", "last_used_at"), key=("key",))
 _LAST_USED = "SELECT last_used_at FROM environments WHERE key = :key"
+_OLDEST_KEPT = "SELECT last_used_at FROM environments ORDER BY last_used_at DESC LIMIT 1 OFFSET :others"
 _TOUCH = "UPDATE environments SET last_used_at = :now WHERE key = :key"
 
 
@@ -62,6 +63,25 @@ class Environments:
             return
         with self._database.change() as transaction:
             transaction.do(_TOUCH, key=key, now=now)
+
+    def keep_newest(self, most: int) -> int:
+        """Forget all environments but the `most` that were used last; say how many."""
+        with self._database.change() as transaction:
+            before = int(transaction.value("SELECT count(*) FROM environments"))
+            oldest = transaction.value(_OLDEST_KEPT, others=most - 1)
+            if oldest is not None:
+                transaction.do("DELETE FROM environments WHERE last_used_at < :oldest", oldest=oldest)
+            return before - int(transaction.value("SELECT count(*) FROM environments"))
+
+    def keys(self) -> list[str]:
+        """List all keys."""
+        with self._database.look() as transaction:
+            return [key for (key,) in transaction.rows("SELECT key FROM environments ORDER BY key")]
+
+    def forget(self, key: str) -> None:
+        """Drop an environment, as when it cannot be read."""
+        with self._database.change() as transaction:
+            transaction.do("DELETE FROM environments WHERE key = :key", key=key)
 
     def count(self) -> int:
         """Count the environments."""

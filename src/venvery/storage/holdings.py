@@ -61,6 +61,12 @@ class Holdings:
             _forget(transaction, going)
         return frozenset(digest for row in newer for digest, _size in row.blobs)
 
+    def newer_than(self, seen: float) -> frozenset[str]:
+        """Give the digests that rows written since `seen` hold."""
+        with self._database.look() as transaction:
+            rows = list(_rows(transaction, seen - _MARGIN))
+        return frozenset(digest for row in rows for digest, _size in row.blobs)
+
     def forget(self, rows: Iterable[HoldingRow]) -> None:
         """Drop rows, as when their blobs turn out to be missing."""
         with self._database.change() as transaction:
