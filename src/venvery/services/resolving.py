@@ -36,9 +36,9 @@ class Resolver:
         Raises `Unsatisfiable`, `UrlNotAllowed`, `BadInput`, `LimitExceeded` or `SourceFailed`.
         """
         request, direct = await self._take_urls(request)
-        shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct)
         budget = self._bench.budget()
-        search = solve(request, shelf, pause=budget)
+        shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct, pause=budget)
+        search = solve(request, shelf)
         ahead: set[asyncio.Task[None]] = set()
         try:
             while True:

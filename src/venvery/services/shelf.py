@@ -55,7 +55,10 @@ class RequestShelf:
         hot: HotShelf,
         peek: Callable[[NormalizedName], Listing | None],
         direct: Mapping[NormalizedName, Universe] | None = None,
+        *,
+        pause: Callable[[], bool] | None = None,
     ) -> None:
+        self.pause = pause
         self._hot = hot
         self._peek = peek
         self._seen: dict[NormalizedName, Universe] = dict(direct or {})
