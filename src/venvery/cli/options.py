@@ -160,6 +160,13 @@ def _add_relocate(choices: Choices, commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
+def _add_key(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "key", "Show the keys that sign environments here, or make a new one.")
+    parser.add_argument("action", choices=("show", "rotate"), nargs="?", default="show")
+    _add_sources(parser, server=False)
+    parser.add_argument("--json", action="store_true", help="print the list of keys as JSON")
+
+
 def _add_requirements(parser: Parser) -> None:
     parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, such as 'django>=1.8'")
     _add_files(parser)

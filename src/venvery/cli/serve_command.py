@@ -22,11 +22,14 @@ def run(arguments: argparse.Namespace) -> int:
     from venvery.server.app import create_app
     from venvery.server.logs import set_up_logs
     from venvery.services.house import open_house
+    from venvery.services.keys import ServerKeys
     from venvery.storage.database import Database
 
     set_up_logs()
     configuration = configuration_of(arguments)
     Database.open_file(configuration.data / "venvery.sqlite").close()  # a bad data folder is said here, plainly
+    keys = ServerKeys(configuration.data / "keys")
+    keys.current  # noqa: B018 - made on the first start, and missed here rather than by the first client
     listening = _listen(configuration.host, configuration.port)
     host, port = listening.getsockname()[:2]
     app = create_app(lambda: open_house(configuration))

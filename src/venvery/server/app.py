@@ -52,6 +52,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(resolve_routes.router)
     app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)
+    app.include_router(trust_routes.router)
     app.include_router(health_routes.router)
     app.include_router(client_routes.router)
     return app

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from venvery.model.lock import Lock
     from venvery.model.requests import ResolveRequest
     from venvery.services.assembling import Assembled, Assembler
+    from venvery.services.attesting import Attester
     from venvery.services.outdated import Outdated
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
