@@ -52,7 +52,9 @@ def _extend(
             }
         return
     for version in world.get(missing[0], {}):
-        yield from _extend(world, roots, {**chosen, missing[0]: version}, wanted, preset)
+        more = {**chosen, missing[0]: version}
+        if _fits(_active(world, roots, more), more):  # a requirement once broken stays broken
+            yield from _extend(world, roots, more, wanted, preset)
 
 
 def _active(world: World, roots: Sequence[str], chosen: Mapping[str, str]) -> list[_Requirement]:
@@ -69,6 +71,14 @@ def _active(world: World, roots: Sequence[str], chosen: Mapping[str, str]) -> li
     return active
 
 
+def _fits(active: Sequence[_Requirement], chosen: Mapping[str, str]) -> bool:
+    return all(
+        _contains(requirement, chosen[requirement.name], True)
+        for requirement in active
+        if requirement.name in chosen
+    )
+
+
 def _valid(
     world: World,
     roots: Sequence[str],
@@ -76,9 +86,8 @@ def _valid(
     chosen: Mapping[str, str],
     preset: str,
 ) -> bool:
-    for requirement in active:
-        if not _contains(requirement, chosen[requirement.name], True):
-            return False
+    if not _fits(active, chosen):
+        return False
     for name, version in chosen.items():
         on_it = [requirement for requirement in active if requirement.name == name]
         if world[name][version].yanked and not _pinned(name, version, on_it, roots, preset):

@@ -73,7 +73,7 @@ def _answer(world: Drawn, roots: list[str], preset: str) -> Answer | None:
 
 
 @given(_worlds(FINAL), st.sampled_from(["pip", "uv"]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_it_finds_an_answer_exactly_when_there_is_one(drawn: Any, preset: str) -> None:
     world, roots = drawn
     every = list(answers(world, roots, preset=preset))
@@ -82,7 +82,7 @@ def test_it_finds_an_answer_exactly_when_there_is_one(drawn: Any, preset: str) -
 
 
 @given(_worlds(MIXED, yanked=True), st.sampled_from(["pip", "uv"]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_prereleases_and_yanked_releases_are_taken_only_with_leave(drawn: Any, preset: str) -> None:
     world, roots = drawn
     every = list(answers(world, roots, preset=preset))
@@ -91,7 +91,7 @@ def test_prereleases_and_yanked_releases_are_taken_only_with_leave(drawn: Any, p
 
 
 @given(_worlds(FINAL))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_everything_that_is_learned_is_true(drawn: Any) -> None:
     world, roots = drawn
     solver = TargetSolver(Question(request(*roots), LINUX, Wishes()), _shelf(world))

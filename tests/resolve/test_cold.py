@@ -109,7 +109,7 @@ def test_a_neighbour_s_metadata_hints_at_what_comes_next() -> None:
 
 
 @given(_worlds(MIXED, yanked=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_cold_and_hot_say_the_same(drawn: Any) -> None:
     told, roots = drawn
     warm = _shelf(told)

@@ -183,7 +183,7 @@ top0 cannot be satisfied
 
 
 @given(_worlds(MIXED, yanked=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_leaves_are_facts_of_the_input(drawn: Any) -> None:
     entries, roots = drawn
     try:

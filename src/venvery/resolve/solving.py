@@ -126,7 +126,6 @@ class _Footprint:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self.pause: Callable[[], bool] | None = getattr(shelf, "pause", None)
         self._taken: dict[NormalizedName, Universe] = {}
         self.revisions: dict[NormalizedName, str] = {}
 
