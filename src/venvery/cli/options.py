@@ -36,6 +36,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_serve,
         _add_target,
         _add_relocate,
+        _add_key,
     ):
         add(choices, commands)
     if argv and argv[0] in commands:

@@ -16,6 +16,7 @@ from venvery.server import (
     health_routes,
     outdated_routes,
     resolve_routes,
+    trust_routes,
 )
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
