@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from venvery.errors import AnswerIsNo, LimitExceeded, NotFound
+from venvery.errors import AnswerIsNo, LimitExceeded, NotFound, Unsatisfiable
 from venvery.model.files import Listing
 from venvery.model.lock import Lock, Pin
 from venvery.model.names import NormalizedName
@@ -21,6 +21,8 @@ __all__ = ["Holder", "Outdated", "Update", "compare", "request_for"]
 
 MOST_TRIALS = 20
 """How many held-back updates are tried out, at most, to find who holds them."""
+
+MOST_FACTS = 6
 
 Resolve = Callable[[ResolveRequest], Awaitable[Lock]]
 
@@ -194,9 +196,23 @@ class _Trials:
         request = replace(self._request, constraints=(*self._request.constraints, forced))
         try:
             lock = await self._resolve(request)
+        except Unsatisfiable as error:
+            facts = list(dict.fromkeys(_facts(error.explanation)))
+            return "; ".join(facts[:MOST_FACTS]) or str(error)
         except (AnswerIsNo, LimitExceeded, NotFound) as error:
             return str(error)
         return _price(self._new, lock)
+
+
+def _facts(explanation: Any) -> Iterator[str]:
+    """List what an explanation rests on, but for what was asked for."""
+    if not isinstance(explanation, Mapping):
+        return
+    for part in explanation.get("because") or ():
+        yield from _facts(part)
+    fact = explanation.get("fact")
+    if isinstance(fact, Mapping) and fact.get("kind") not in ("requested", "constraint"):
+        yield str(explanation.get("says"))
 
 
 def _price(new: Lock, forced: Lock) -> str | None:
