@@ -59,7 +59,7 @@ class EmbeddedTransport:
         made = await house.environment(asked)
         for warning in made.warnings:
             self._on_warning(warning)
-        return house.archive(made, asked.place, _MEDIA_TYPES[media_type])
+        return await house.sendable(made, asked.place, _MEDIA_TYPES[media_type])
 
 
 class _ArchiveStream(Stream):
@@ -68,6 +68,7 @@ class _ArchiveStream(Stream):
     def __init__(self, sendable: Sendable, media_type: str) -> None:
         self.media_type = media_type
         self.etag = sendable.archive.etag
+        self._sendable = sendable
         self._chunks: Iterator[bytes] = sendable.archive.chunks()
         self._rest = memoryview(b"")
 
@@ -83,3 +84,4 @@ class _ArchiveStream(Stream):
     def close(self) -> None:
         self._rest = memoryview(b"")
         self._chunks = iter(())
+        self._sendable.close()

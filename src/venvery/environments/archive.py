@@ -99,6 +99,11 @@ class Archive:
         """How many bytes there are."""
         return self._starts[-1]
 
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The digests of all blobs that it is read from."""
+        return tuple(piece.blob for piece in self._pieces if piece.blob is not None)
+
     @cached_property
     def etag(self) -> str:
         """A strong entity tag, quoted (RFC 9110, section 8.8.3): equal tags, equal bytes."""

@@ -52,7 +52,8 @@ async def make_environment(request: Request) -> Response:
         asked.place, asked.resolve.targets[0]
     )  # before any work is done for an archive that could not be made
     made = await house.environment(asked)
-    return _send(request, house.archive(made, asked.place, _ENCODINGS[media_type]), media_type, partial=False)
+    sendable = await house.sendable(made, asked.place, _ENCODINGS[media_type])
+    return _send(request, sendable, media_type, partial=False)
 
 
 @router.get(
@@ -75,8 +76,8 @@ async def get_environment(key: str, request: Request) -> Response:
         if key.endswith(suffix):
             made = await house.known_environment(parse_digest(key.removesuffix(suffix)))
             place = read_place(query_fields(request.query_params))
-            archive = house.archive(made, place, _encoding(encoding))
-            return _send(request, archive, _MEDIA_TYPES[_encoding(encoding)], partial=True)
+            sendable = await house.sendable(made, place, _encoding(encoding))
+            return _send(request, sendable, _MEDIA_TYPES[_encoding(encoding)], partial=True)
     made = await house.known_environment(parse_digest(key))
     return JSONResponse(made.manifest.to_json(), headers=_about(made.manifest.key))
 
@@ -120,4 +121,5 @@ def _send(request: Request, sendable: Sendable, media_type: str, *, partial: boo
         media_type=media_type,
         headers=headers,
         partial=partial,
+        done=sendable.close,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 __all__ = ["IMMUTABLE", "send"]
 
@@ -24,14 +25,32 @@ def send(
     media_type: str,
     headers: dict[str, str],
     partial: bool = True,
+    done: Callable[[], None] = lambda: None,
 ) -> Response:
     """Answer with `length` bytes, or the part of them that the client asks for.
 
-    `chunks(start, stop)` gives the bytes from `start` to before `stop`. Answers 304 when the client has
-    them, 206 for one satisfiable range, 416 for one that is not; several ranges get the whole (RFC 9110
-    allows it). `partial=False`: no ranges, as for the answer to a POST.
+    `chunks(start, stop)` gives the bytes from `start` to before `stop`. `done` is called when they are not
+    needed any more: all sent, client gone, or never wanted. Answers 304 when the client has them, 206 for one
+    satisfiable range, 416 for one that is not; several ranges get the whole (RFC 9110 allows it).
+    `partial=False`: no ranges, as for the answer to a POST.
     """
-    headers = {**headers, "ETag": etag}
+    response = _answer(request, length, etag, chunks, media_type, {**headers, "ETag": etag}, partial)
+    if isinstance(response, _Stream):
+        response.done = done
+    else:
+        done()
+    return response
+
+
+def _answer(
+    request: Request,
+    length: int,
+    etag: str,
+    chunks: Callable[[int, int], Iterator[bytes]],
+    media_type: str,
+    headers: dict[str, str],
+    partial: bool,
+) -> Response:
     if partial:
         headers["Accept-Ranges"] = "bytes"
     if request.method in ("GET", "HEAD") and _matches(request.headers.get("if-none-match"), etag):
@@ -49,7 +68,19 @@ def send(
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
+    return _Stream(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
+
+
+class _Stream(StreamingResponse):
+    """A stream behind which something is put away, however it ends."""
+
+    done: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.done()
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from venvery.catalog.catalog import Catalog
 from venvery.environments import RECIPE, LayerInfo, Manifest, build_layer, compile_layers, make_manifest
-from venvery.errors import NotFound, NoUsableFile
+from venvery.errors import BadInput, NotFound, NoUsableFile, StorageFailed
 from venvery.model.digests import hex_of, sha256
 from venvery.model.files import DistFile
 from venvery.model.lock import Lock
 from venvery.model.sources import DIRECT
 from venvery.model.targets import Family
+from venvery.resolve.readers import lock_from_document
 from venvery.resolve.writers import lock_to_document
 from venvery.services.once import Once
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
+from venvery.storage.environments import StoredEnvironment
+from venvery.storage.kept_blobs import KeptBlobs
+from venvery.storage.leases import Lease
 
-__all__ = ["Assembled", "Assembler"]
+__all__ = ["Assembled", "Assembler", "chosen_only"]
+
+
+_TRIES = 3
+_ASK_ANEW = "ask for it with POST /v1/environments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +61,23 @@ class Assembler:
         self._once = Once()
         self._processors = asyncio.Semaphore(workers)
 
-    async def assemble(self, lock: Lock, target: int = 0, *, bytecode: bool = True) -> Assembled:
+    async def assemble(
+        self, lock: Lock, target: int = 0, *, bytecode: bool = True, written: Lock | None = None
+    ) -> Assembled:
         """Make the environment of one target of a lock; what was made before is not made again.
 
-        Raises `NoUsableFile`, `SourceFailed`, `WrongHash` or `StorageFailed`.
+        `written` is the lock to remember, where it is not `lock` itself. Raises `NoUsableFile`,
+        `SourceFailed`, `WrongHash` or `StorageFailed`.
         """
+        for _ in range(_TRIES):
+            with suppress(_Removed):
+                return await self._assemble(lock, target, bytecode, written or lock)
+        raise StorageFailed(
+            "what an environment needs is removed faster than it can be put together",
+            hint="the data folder is too small for what it is asked for: raise max-size",
+        )
+
+    async def _assemble(self, lock: Lock, target: int, bytecode: bool, written: Lock) -> Assembled:
         family = lock.targets[target].family
         pins = lock.pins_for(target)
         wheels = [lock.wheel_for(pin, target) for pin in pins]  # all must be there before anything is fetched
@@ -66,7 +87,7 @@ class Assembler:
                 raise NoUsableFile(f"{layer.wheel.filename} is none of the files that the request's hashes allow")
         compiled = await self._bytecode(layers, family) if bytecode else []
         manifest = make_manifest(lock, target, layers, compiled)
-        await asyncio.to_thread(self._remember, manifest, lock, whole=bytecode)
+        await asyncio.to_thread(self._remember, manifest, written, whole=bytecode)
         return Assembled(manifest, (*layers, *compiled), lock.warnings)
 
     def _remember(self, manifest: Manifest, lock: Lock, *, whole: bool) -> None:
@@ -81,14 +102,53 @@ class Assembler:
             and self._stored(wheel.sha256, family, _recipe(_direct_url(wheel))) is not None
         )
 
-    def known(self, key: str) -> Assembled:
-        """Give an environment that was assembled before. Raises `NotFound`."""
+    def known(self, key: str) -> Assembled | None:
+        """Give an environment that was assembled before; None when it has to be assembled anew.
+
+        Raises `NotFound` when it never was.
+        """
+        manifest = Manifest.from_json(self._remembered(key).manifest)
+        self._database.environments.touch(key)
+        try:
+            return Assembled(manifest, tuple(self.layer(layer.digest) for layer in manifest.layers))
+        except NotFound:
+            return None
+
+    def recipe(self, key: str) -> tuple[Lock, bool]:
+        """Give the lock that an environment was assembled from, and whether it had bytecode.
+
+        Raises `NotFound`, also when this venvery reads locks otherwise than the one that wrote it.
+        """
+        stored = self._remembered(key)
+        try:
+            lock = lock_from_document(stored.lock)
+        except BadInput:
+            raise NotFound(f"the environment {key} was made by another venvery", hint=_ASK_ANEW) from None
+        return lock, any(layer.kind == "bytecode" for layer in Manifest.from_json(stored.manifest).layers)
+
+    def _remembered(self, key: str) -> StoredEnvironment:
         stored = self._database.environments.get(key)
         if stored is None:
-            raise NotFound(f"no environment is known under {key}", hint="ask for it with POST /v1/environments")
-        self._database.environments.touch(key)
-        manifest = Manifest.from_json(stored.manifest)
-        return Assembled(manifest, tuple(self.layer(layer.digest) for layer in manifest.layers))
+            raise NotFound(f"no environment is known under {key}", hint=_ASK_ANEW)
+        return stored
+
+    def hold_what_is_there(self, lock: Lock, *, wheels: bool) -> tuple[Lease, frozenset[str]]:
+        """Take a lease on the layers of a lock's first target that are there, with `wheels` on wheels too.
+
+        Gives the keys of the files that need no fetching while the lease lasts.
+        """
+        family, there, blobs = lock.targets[0].family, set(), []
+        with self._blobs.leases.begin():
+            for wheel in (file for pin in lock.pins for file in pin.files if file.kind == "wheel" and file.sha256):
+                layer = self._stored(str(wheel.sha256), family, _recipe(_direct_url(wheel)))
+                if layer is not None:
+                    blobs += [layer.zstd.digest, layer.deflate.digest]
+                elif wheels and self._blobs.use(f"sha256:{wheel.sha256}"):
+                    blobs.append(f"sha256:{wheel.sha256}")
+                else:
+                    continue
+                there.add(wheel.key)
+            return self._blobs.leases.take(blobs), frozenset(there)
 
     def layer(self, digest: str) -> LayerInfo:
         """Give a layer by its digest. Raises `NotFound`."""
@@ -114,9 +174,11 @@ class Assembler:
             about = (
                 {"url": url, "archive_info": {"hashes": {"sha256": hex_of(digest)}}} if url else None
             )  # PEP 610
-            with self._blobs.open(digest) as file:
-                layer = build_layer(file, wheel.filename, family, self._blobs, direct_url=about)
-            self._database.layers.put(hex_of(digest), str(family), _recipe(_direct_url(wheel)), layer.to_json())
+            with KeptBlobs(self._blobs) as blobs, _removed(), blobs.open(digest) as file:
+                layer = build_layer(file, wheel.filename, family, blobs, direct_url=about)
+                self._database.layers.put(
+                    hex_of(digest), str(family), _recipe(_direct_url(wheel)), layer.to_json()
+                )
             return layer
 
         async with self._processors:
@@ -139,9 +201,13 @@ class Assembler:
         def compile_missing() -> list[LayerInfo]:
             found = [self._stored(layer.wheel.sha256, family, recipe(layer)) for layer in layers]
             missing = [layer for layer, made in zip(layers, found, strict=True) if made is None]
-            made = compile_layers(missing, family, interpreter, self._blobs) if missing else []
-            for layer, info in zip(missing, made, strict=True):
-                self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info.to_json())
+            if not missing:
+                return [info for info in found if info is not None]
+            with KeptBlobs(self._blobs) as blobs, _removed():
+                blobs.need(layer.zstd.digest for layer in missing)
+                made = compile_layers(missing, family, interpreter, blobs)
+                for layer, info in zip(missing, made, strict=True):
+                    self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info.to_json())
             return [info for info in found if info is not None] + made
 
         async with self._processors:
@@ -156,8 +222,14 @@ class Assembler:
         return layer if self._has(layer) else None
 
     def _has(self, layer: LayerInfo) -> bool:
-        """Tell whether the bytes of a layer are there in both encodings."""
-        return self._blobs.has(layer.zstd.digest) and self._blobs.has(layer.deflate.digest)
+        """Tell whether the bytes of a layer are there in both encodings, and note that they are used."""
+        return self._blobs.use(layer.zstd.digest) and self._blobs.use(layer.deflate.digest)
+
+
+def chosen_only(lock: Lock) -> Lock:
+    """Leave of a lock what its first target uses: of each pin the one wheel. Raises `NoUsableFile`."""
+    pins = (replace(pin, files=(lock.wheel_for(pin, 0),)) for pin in lock.pins_for(0))
+    return replace(lock, pins=tuple(pins))
 
 
 def _recipe(direct_url: str | None) -> str:
@@ -167,6 +239,18 @@ def _recipe(direct_url: str | None) -> str:
 
 def _direct_url(wheel: DistFile) -> str | None:
     return wheel.url if wheel.source == DIRECT else None
+
+
+class _Removed(Exception):
+    """What was there a moment ago was removed to make room."""
+
+
+@contextmanager
+def _removed() -> Iterator[None]:
+    try:
+        yield
+    except NotFound as gone:
+        raise _Removed from gone
 
 
 async def _all(work: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from venvery.catalog.reporter import Reporter
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import find_python, this_interpreter
 from venvery.config import Configuration, Limits
-from venvery.errors import BadInput, BadPrefix, VenveryError
+from venvery.errors import BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, Answers, request_key
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
     from venvery.services.outdated import Outdated
+    from venvery.storage.leases import Lease
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 """Left as it is in a header; anything else that is not a letter or digit is percent-encoded."""
@@ -51,6 +52,13 @@ class Sendable:
 
     archive: Archive
     headers: Mapping[str, str] = field(default_factory=dict)
+    lease: Lease | None = None
+    """Keeps what the archive is read from where it is; to be released when it was sent, or will not be."""
+
+    def close(self) -> None:
+        """Say that it was sent, or will not be."""
+        if self.lease is not None:
+            self.lease.release()
 
 
 class House:
@@ -167,15 +175,63 @@ class House:
         if lock is None:
             lock = (await self.resolve(asked)).lock
         elif not self._trusts_locks:
-            family = lock.targets[0].family
-            lock = await vouch(
-                lock, self._catalog, self._allowed_urls, lambda file: self._assembler.has(file, family)
-            )
+            return await self._assemble_vouched(lock, bytecode=asked.place.bytecode)
         return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
 
+    async def _assemble_vouched(self, lock: Lock, *, bytecode: bool, written: Lock | None = None) -> Assembled:
+        """Assemble from a lock whose URLs nobody vouches for: what is not there is looked up in the sources.
+
+        `written` is the lock that we remember, where this is an environment of ours: only then do wheels that
+        are there count, for a digest is no permission.
+        """
+        lease, there = await asyncio.to_thread(
+            self._assembler.hold_what_is_there, lock, wheels=written is not None
+        )
+        try:
+            vouched = await vouch(lock, self._catalog, self._allowed_urls, lambda file: file.key in there)
+            return await self._assembler.assemble(vouched, bytecode=bytecode, written=written)
+        finally:
+            lease.release()
+
     async def known_environment(self, key: str) -> Assembled:
-        """Give an environment that was made before. Raises `NotFound`."""
-        return await asyncio.to_thread(self._assembler.known, key)
+        """Give an environment that was made before, making anew what was removed since. Raises `NotFound`."""
+        made = await asyncio.to_thread(self._assembler.known, key)
+        if made is None:
+            made = await self._once.do(("environment", key), lambda: self._remake(key))
+        return made
+
+    async def _remake(self, key: str) -> Assembled:
+        """Make an environment anew from the lock that it was made from: the same wheels, by their hashes."""
+        from venvery.services.assembling import chosen_only
+
+        written, bytecode = await asyncio.to_thread(self._assembler.recipe, key)
+        lock = chosen_only(written)
+        made = await (
+            self._assembler.assemble(lock, bytecode=bytecode, written=written)
+            if self._trusts_locks
+            else self._assemble_vouched(lock, bytecode=bytecode, written=written)
+        )
+        if made.manifest.key != key:
+            raise NotFound(
+                f"the environment {key} is made otherwise by now", hint="ask for it with POST /v1/environments"
+            )
+        return made
+
+    async def sendable(self, made: Assembled, place: Place, encoding: Encoding) -> Sendable:
+        """Give the archive of an environment, and see to it that nothing of it is removed until it was sent.
+
+        Whoever gets it closes it. Raises `BadPrefix`, `StorageFailed`, and what making it anew raises.
+        """
+        for _ in range(3):
+            sendable = self.archive(made, place, encoding)
+            try:
+                return replace(sendable, lease=await asyncio.to_thread(self._blobs.hold, sendable.archive.blobs))
+            except NotFound:  # removed since it was looked at
+                made = replace(await self.known_environment(made.manifest.key), warnings=made.warnings)
+        raise StorageFailed(
+            "layers are removed faster than they can be sent",
+            hint="the data folder is too small for what it is asked for: raise max-size",
+        )
 
     def check_place(self, place: Place, target: Target) -> None:
         """Check, before any work is done, that an archive could be made for this place. Raises `BadPrefix`."""
@@ -221,7 +277,8 @@ class House:
         from venvery.environments import layer_archive
 
         info = await asyncio.to_thread(self._assembler.layer, digest)
-        return Sendable(layer_archive(info, self._blobs, encoding))
+        archive = layer_archive(info, self._blobs, encoding)
+        return Sendable(archive, lease=await asyncio.to_thread(self._blobs.hold, archive.blobs))
 
     async def why_not_ready(self) -> str | None:
         """Tell why no work can be done here; None when it can."""
