@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from venvery.cli.choosing import option_fields
 from venvery.errors import BadInput
-from venvery.model.requests import NameSet
 from venvery.model.requirements import Requirement
 from venvery.model.requirements_text import (
-    IndexOptions,
     RequirementsText,
     decode_requirements,
     parse_requirements_text,
@@ -20,7 +19,7 @@ from venvery.model.requirements_text import (
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["body_of", "option_fields", "read_asked"]
+__all__ = ["body_of", "read_asked"]
 
 
 def read_asked(arguments: argparse.Namespace, requirements: Iterable[str]) -> RequirementsText:
@@ -47,19 +46,6 @@ def body_of(asked: RequirementsText, arguments: argparse.Namespace) -> dict[str,
     return body
 
 
-def option_fields(arguments: argparse.Namespace, written: IndexOptions) -> dict[str, Any]:
-    """Write how to choose as the `options` of a body; the command line goes before the files."""
-    fields: dict[str, Any] = {
-        "prereleases": "allow" if arguments.pre or written.pre else None,
-        "strategy": arguments.resolution,
-        "preset": arguments.preset,
-        "exclude_newer": arguments.exclude_newer,
-        "only_binary": _names(arguments.only_binary) or _written(written.only_binary),
-        "no_binary": _names(arguments.no_binary) or _written(written.no_binary),
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
 def _load(reference: str, origin: str) -> tuple[str, str]:
     """Read an included file; a relative path is relative to the file that names it."""
     path = Path(reference) if origin == "command line" else Path(origin).parent / reference
@@ -81,12 +67,3 @@ def _item(requirement: Requirement) -> Mapping[str, Any]:
     if requirement.hashes:
         item["hashes"] = list(requirement.hashes)
     return item
-
-
-def _names(values: Iterable[str] | None) -> str | list[str]:
-    names = [name for value in values or () for name in value.split(",") if name]
-    return ":all:" if ":all:" in names else names
-
-
-def _written(names: NameSet) -> str | list[str]:
-    return ":all:" if names.every else sorted(names.names)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from venvery.cli.asking import body_of, option_fields, read_asked
+from venvery.cli.asking import body_of, read_asked
+from venvery.cli.choosing import option_fields
 from venvery.cli.console import say
 from venvery.cli.lock_input import DEFAULT_LOCK, read_file
 from venvery.cli.resolve_command import targets_of

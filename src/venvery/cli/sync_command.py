@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from venvery.client.sync import OpenArchive, SyncRequest, SyncResult
+    from venvery.model.requirements_text import IndexOptions
 
 __all__ = ["run"]
 
@@ -68,17 +69,19 @@ def _prepare(
     arguments: argparse.Namespace, given: list[str], lock: str | None, inputs: Inputs, chosen: str, digest: str
 ) -> tuple[SyncRequest, OpenArchive]:
     """Write the request, and choose who answers it: a server, or the house on the local data folder."""
-    from venvery.cli.asking import body_of, option_fields, read_asked
     from venvery.client.sync import SyncRequest
-    from venvery.model.requirements_text import IndexOptions
 
     target, base = _target(arguments, chosen)
     body: dict[str, Any] = {"target": target, "bytecode": arguments.bytecode}
-    options = IndexOptions()
+    options: IndexOptions | None = None
     if lock is not None:
+        from venvery.cli.choosing import option_fields
+
         body["pylock"] = inputs.files[lock]
-        body["options"] = option_fields(arguments, options)
+        body["options"] = option_fields(arguments)
     else:
+        from venvery.cli.asking import body_of, read_asked
+
         asked = read_asked(arguments, given)
         options = asked.index_options
         body |= body_of(asked, arguments)
@@ -93,7 +96,7 @@ def _prepare(
     return request, _answerer(arguments, server, options)
 
 
-def _answerer(arguments: argparse.Namespace, server: str | None, options: Any) -> OpenArchive:
+def _answerer(arguments: argparse.Namespace, server: str | None, options: IndexOptions | None) -> OpenArchive:
     if server is not None:
         from venvery.client.transport import HttpTransport
 

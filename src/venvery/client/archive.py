@@ -36,8 +36,8 @@ TAR = "application/x-tar"
 
 PIECE = 1 << 18
 """Bytes asked of the stream at once."""
-WHOLE_FRAME = 8 << 20
-"""Frames of up to this many bytes are decoded in one call."""
+CHUNK = 1 << 18
+"""Bytes that are decoded at a time: what is hashed and written next is still in the processor's cache."""
 MAX_HEAD = 64 << 20
 MAX_LAYERS = 50_000
 END = b"\0" * 1024
@@ -448,31 +448,26 @@ def decode_zstd_frames(frames: Iterable[Tuple[int, int]], pieces: Iterator[bytes
     rest = b""
     for compressed, size in frames:
         decoder = _zstd.ZstdDecompressor()
-        if size <= WHOLE_FRAME and compressed <= WHOLE_FRAME:
-            gathered, have = [rest], len(rest)
-            while have < compressed:
-                piece = _next(pieces)
-                gathered.append(piece)
-                have += len(piece)
-            data = b"".join(gathered) if len(gathered) > 1 else rest
-            rest = data[compressed:]
-            yield _decode(decoder, data[:compressed] if rest else data, size)
-        else:
-            left, made = compressed, 0
-            while left or not decoder.needs_input:
-                data = b""
-                if left and decoder.needs_input:
-                    data = rest or _next(pieces)
-                    data, rest = data[:left], data[left:]
-                    left -= len(data)
-                chunk = _decode(decoder, data, 1 << 20, whole=False)
-                made += len(chunk)
-                if chunk:
-                    yield chunk
-                if decoder.eof:
-                    break
-            if not decoder.eof or left or made != size:
-                raise ArchiveError("a frame of the archive is not as long as its manifest says")
+        left, made = compressed, 0
+        while not decoder.eof:
+            data = b""
+            if decoder.needs_input:
+                if not left:
+                    raise ArchiveError(_LENGTH)
+                data = rest or _next(pieces)
+                data, rest = data[:left], data[left:]
+                left -= len(data)
+            chunk = _decode(decoder, data)
+            made += len(chunk)
+            if made > size:
+                raise ArchiveError(_LENGTH)
+            if chunk:
+                yield chunk
+        if left or decoder.unused_data or made != size:
+            raise ArchiveError(_LENGTH)
+
+
+_LENGTH = "a frame of the archive is not as long as its manifest says"
 
 
 def _next(pieces: Iterator[bytes]) -> bytes:
@@ -481,11 +476,9 @@ def _next(pieces: Iterator[bytes]) -> bytes:
     raise CutOff("the archive ended before its end")
 
 
-def _decode(decoder: Any, data: bytes, limit: int, whole: bool = True) -> bytes:
+def _decode(decoder: Any, data: bytes) -> bytes:
     try:
-        chunk: bytes = decoder.decompress(data, limit + 1 if whole else limit)
+        chunk: bytes = decoder.decompress(data, CHUNK)
     except _zstd.ZstdError as error:
         raise ArchiveError(f"the archive is damaged ({error})") from error
-    if whole and (not decoder.eof or decoder.unused_data or len(chunk) != limit):
-        raise ArchiveError("a frame of the archive is not as long as its manifest says")
     return chunk

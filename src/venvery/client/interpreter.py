@@ -103,8 +103,9 @@ def identify(path: str, cache: Optional[str] = None) -> Interpreter:
     identity = interpreter_identity(path)
     if identity is None or not os.path.isfile(path):
         raise UsageError(f"there is no interpreter at {path}")
-    if identity["path"] == os.path.realpath(sys.executable) and os.path.abspath(path) == sys.executable:
-        return this_interpreter()
+    if identity["path"] == os.path.realpath(sys.executable) and not _in_virtualenv(path):
+        # The very program that runs this, by whatever link: nothing to ask.
+        return this_interpreter()._replace(executable=path, base=os.path.abspath(path))
     remembered = _remembered(cache, path, identity)
     if remembered is None:
         remembered = _ask(path)
@@ -112,6 +113,11 @@ def identify(path: str, cache: Optional[str] = None) -> Interpreter:
         if not _is_script(identity["path"]):
             _remember(cache, path, identity, remembered)
     return _read(remembered, path)
+
+
+def _in_virtualenv(path: str) -> bool:
+    folder = os.path.dirname(os.path.abspath(path))
+    return any(os.path.exists(os.path.join(place, "pyvenv.cfg")) for place in (folder, os.path.dirname(folder)))
 
 
 def this_interpreter() -> Interpreter:
