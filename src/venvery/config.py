@@ -9,6 +9,7 @@ What is said more closely wins: an option of the command, then the configuration
     freshness-seconds = 600
     union = "priority"                        # or "merge": all sources have equal rights
     allowed-urls = ["https://files.example/wheels/"]
+    max-size = "50 GB"                        # of the data folder
 
     [[sources]]                               # in the order of their priority
     name = "internal"
@@ -29,7 +30,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, cast, get_args
 
 from venvery.catalog.pip_settings import (
     Machine,
@@ -41,7 +42,8 @@ from venvery.catalog.pip_settings import (
     sources_of,
     this_machine,
 )
-from venvery.errors import BadConfiguration
+from venvery.errors import BadConfiguration, BadInput
+from venvery.model.sizes import parse_size
 from venvery.model.sources import NetworkSettings, SourceKind, SourceSpec, Union
 
 __all__ = [
@@ -91,6 +93,8 @@ class Configuration:
     """Prefixes that direct references (`name @ URL`) may have; `venvery.model.sources.is_allowed` decides."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
     limits: Limits = field(default_factory=Limits)
+    max_size: int | None = None
+    """Bytes that the data folder may have; what was not used for longest is removed beyond it. None: no limit."""
     warnings: tuple[str, ...] = ()
     """What a person should be told about the configuration."""
 
@@ -103,6 +107,7 @@ class CommandOptions:
     host: str | None = None
     port: int | None = None
     words: SourceWords = field(default_factory=SourceWords)
+    max_size: int | None = None
 
 
 def load_configuration(
@@ -125,6 +130,7 @@ def load_configuration(
         allowed_urls=read.allowed_urls,
         network=replace(_network_of(pip, machine), **read.network),
         limits=read.limits,
+        max_size=options.max_size if options.max_size is not None else read.max_size,
         warnings=warnings,
     )
 
@@ -197,6 +203,7 @@ class _FromFile:
     allowed_urls: tuple[str, ...] = ()
     network: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    max_size: int | None = None
 
 
 _Kind = Literal["text", "number", "whole number", "list of texts"]
@@ -255,6 +262,7 @@ class _Table:
             allowed_urls=tuple(self.prefix(url) for url in self.take("allowed-urls", "list of texts", ())),
             network=self.network(machine),
             limits=self.limits(),
+            max_size=self.size("max-size"),
         )
 
     def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
@@ -273,6 +281,16 @@ class _Table:
         if not fine[kind]:
             self.fail(key, f"must be a {kind}")
         return tuple(value) if texts else value
+
+    def size(self, key: str) -> int | None:
+        """Give a number of bytes: a whole number, or a text such as `50 GB`."""
+        value = self.values.get(key)
+        if not isinstance(value, str):
+            return cast("int | None", self.take(key, "whole number"))
+        try:
+            return parse_size(value)
+        except BadInput as error:
+            self.fail(key, f"is unusable: {error}", hint=error.hint)
 
     def table(self, key: str, known: tuple[str, ...]) -> _Table:
         value = self.values.get(key, {})

@@ -28,7 +28,10 @@ def in_house(
 
     async def run() -> T:
         async with open_house(configuration, report=report, trusts_locks=True) as house:
-            return await work(house)
+            try:
+                return await work(house)
+            finally:
+                await house.evict()  # what the work gave is leased, if it is still to be read
 
     return asyncio.run(run())
 

@@ -37,6 +37,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_target,
         _add_relocate,
         _add_key,
+        _add_prune,
+        _add_fsck,
+        _add_doctor,
     ):
         add(choices, commands)
     if argv and argv[0] in commands:
@@ -144,6 +147,7 @@ def _add_serve(choices: Choices, commands: Commands) -> None:
     parser = _command(choices, commands, "serve", "Run the server.")
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="P", type=int, help="port to listen on; 0: any free one (default: 8000)")
+    _add_max_size(parser)
     _add_sources(parser, server=False)
 
 
@@ -166,6 +170,45 @@ def _add_key(choices: Choices, commands: Commands) -> None:
     parser.add_argument("action", choices=("show", "rotate"), nargs="?", default="show")
     _add_sources(parser, server=False)
     parser.add_argument("--json", action="store_true", help="print the list of keys as JSON")
+
+
+def _add_prune(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices, commands, "prune", "Make room in the data folder: remove what was not used for longest."
+    )
+    _add_max_size(parser)
+    parser.add_argument(
+        "--unused-for", metavar="DAYS", type=float, help="remove whatever was not used for so many days"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show what would go")
+    _add_folder(parser)
+
+
+def _add_fsck(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "fsck", "Check that every row has its bytes, and every byte its row.")
+    parser.add_argument("--deep", action="store_true", help="read all bytes too")
+    parser.add_argument(
+        "--repair", action="store_true", help="remove what is wrong; it is fetched or made again when needed"
+    )
+    _add_folder(parser)
+
+
+def _add_doctor(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "doctor", "Check what venvery needs here, and say what it uses.")
+    _add_sources(parser)
+
+
+def _add_max_size(parser: Parser) -> None:
+    parser.add_argument(
+        "--max-size", metavar="SIZE", help="what the data folder may hold, as in 50GB (default: as configured)"
+    )
+
+
+def _add_folder(parser: Parser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration file")
+    parser.add_argument("--data", metavar="DIR", help="data folder (default: $VENVERY_DATA, else the platform's)")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    parser.set_defaults(index_url=None, extra_index_url=[], find_links=[], no_index=False)
 
 
 def _add_requirements(parser: Parser) -> None:

@@ -30,6 +30,7 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
     from venvery.cli.console import say
     from venvery.config import CommandOptions, Machine, SourceWords, load_configuration
     from venvery.errors import BadConfiguration
+    from venvery.model.sizes import parse_size
 
     machine = Machine(dict(os.environ), Path.home(), Path(sys.prefix), sys.platform, Path.cwd())
     line = SourceWords(
@@ -45,6 +46,7 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
         host=getattr(arguments, "host", None),
         port=getattr(arguments, "port", None),
         words=words,
+        max_size=parse_size(size) if (size := getattr(arguments, "max_size", None)) is not None else None,
     )
     configuration = load_configuration(
         machine, file=Path(arguments.config) if arguments.config else None, options=options

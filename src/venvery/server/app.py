@@ -19,6 +19,7 @@ from venvery.server import (
     trust_routes,
 )
 from venvery.server.fast_lane import FastLane, Lane
+from venvery.server.housekeeping import kept_small
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
 
@@ -35,7 +36,8 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
         async with open_house() as house:
             app.state.house = house
             lane.answers = house.answers
-            yield
+            async with kept_small(house):
+                yield
             lane.answers = None
 
     app = FastAPI(

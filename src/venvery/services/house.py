@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from venvery.catalog.reporter import Reporter
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import find_python, this_interpreter
 from venvery.config import Configuration, Limits
-from venvery.errors import BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
+from venvery.errors import AnswerIsNo, BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, Answers, request_key
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from venvery.model.requests import ResolveRequest
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
+    from venvery.services.keeping import Keeper, Pruned
     from venvery.services.outdated import Outdated
+    from venvery.services.worlds import World
     from venvery.storage.leases import Lease
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
@@ -89,6 +91,7 @@ class House:
         self.answers = Answers(catalog, database)
         self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
         self._once = Once()
+        self._keeper: tuple[Keeper, int] | None = None
 
     @cached_property
     def _assembler(self) -> Assembler:
@@ -151,6 +154,15 @@ class House:
         check_most("requirements", len(request.requirements), self.limits.requirements)
         listings = await self._catalog.listings(pin.project for pin in lock.pins)
         return await compare(lock, request, resolve, listings)
+
+    async def record(self, body: Mapping[str, Any]) -> World:
+        """Record the part of the catalog that a request touches. Raises as `read` does, and `SourceFailed`."""
+        from venvery.services.worlds import record
+
+        asked = self.read(body)
+        with suppress(AnswerIsNo):  # that there is no answer is worth recording too
+            await self._resolver.resolve(asked.resolve)
+        return await record(self._catalog, asked.resolve, body)
 
     def _read_lock(self, body: Mapping[str, Any]) -> tuple[Asked, Lock]:
         from venvery.services.lock_files import read_lock
@@ -280,6 +292,19 @@ class House:
         archive = layer_archive(info, self._blobs, encoding)
         return Sendable(archive, lease=await asyncio.to_thread(self._blobs.hold, archive.blobs))
 
+    def keep_within(self, folder: Path, most: int) -> None:
+        """Say that the data folder may hold `most` bytes; `evict` sees to it."""
+        from venvery.services.keeping import Keeper
+
+        self._keeper = Keeper(folder, self._database, self._blobs), most
+
+    async def evict(self) -> Pruned | None:
+        """Keep the data folder within its size; None when nothing had to be done. Raises `StorageFailed`."""
+        if self._keeper is None:
+            return None
+        keeper, most = self._keeper
+        return await asyncio.to_thread(keeper.evict, most)
+
     async def why_not_ready(self) -> str | None:
         """Tell why no work can be done here; None when it can."""
         try:
@@ -319,6 +344,8 @@ async def open_house(
                 limits=configuration.limits,
                 keys=configuration.data / "keys",
             )
+            if configuration.max_size is not None:
+                house.keep_within(configuration.data, configuration.max_size)
             try:
                 yield house
             finally:

@@ -19,7 +19,7 @@ from typing import Any
 
 from venvery.client.locks import FolderLock
 from venvery.config import Configuration
-from venvery.errors import NotFound
+from venvery.errors import BadConfiguration, NotFound
 from venvery.storage.blobs import BlobFile, Blobs
 from venvery.storage.database import Database
 from venvery.storage.holdings import HoldingRow, Kind
@@ -287,7 +287,14 @@ def _batches(files: list[BlobFile]) -> Iterator[list[BlobFile]]:
 
 @contextlib.contextmanager
 def open_keeper(configuration: Configuration) -> Iterator[Keeper]:
-    """Open the data folder to look after it; no source is needed. Raises `StorageFailed`."""
+    """Open the data folder to look after it; no source is needed.
+
+    Raises `StorageFailed`, and `BadConfiguration` when there is no data folder yet.
+    """
+    if not (configuration.data / "venvery.sqlite").exists():
+        raise BadConfiguration(
+            f"{configuration.data} is no data folder", hint="name one with --data or VENVERY_DATA"
+        )
     with Database.open_file(configuration.data / "venvery.sqlite") as database:
         blobs = Blobs.open_folder(configuration.data / "blobs")
         yield Keeper(configuration.data, database, blobs)
