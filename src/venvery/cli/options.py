@@ -33,6 +33,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_sync,
         _add_why,
         _add_outdated,
+        _add_record,
         _add_serve,
         _add_target,
         _add_relocate,
@@ -74,6 +75,9 @@ def _add_resolve(choices: Choices, commands: Commands) -> None:
         "--format", choices=_FORMATS, default="requirements", help="form of the lock (default: %(default)s)"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the lock to FILE instead of printing it")
+    parser.add_argument(
+        "--world", metavar="FILE", help="resolve in a recorded world, and by default what was asked there"
+    )
     _add_choices(parser)
     _add_sources(parser)
 
@@ -102,6 +106,17 @@ def _add_outdated(choices: Choices, commands: Commands) -> None:
     _add_files(parser)
     _add_lock_input(parser)
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 when there is something to update")
+    _add_choices(parser)
+    _add_sources(parser)
+
+
+def _add_record(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices, commands, "record", "Write the part of the catalog that a request touches, to replay it offline."
+    )
+    _add_requirements(parser)
+    _add_lock_input(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where the world goes, world.zst")
     _add_choices(parser)
     _add_sources(parser)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from venvery.cli.asking import body_of, read_asked
 from venvery.cli.console import say
+from venvery.cli.output import write_out
 from venvery.cli.settings import configuration_of, server_of
 from venvery.client.interpreter import this_interpreter
-from venvery.errors import StorageFailed
+from venvery.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
@@ -29,9 +28,12 @@ _MEDIA_TYPES = {
 
 def run(arguments: argparse.Namespace) -> int:
     """Resolve, and print or write the lock. Raises `VenveryError` or `ClientError`."""
+    form = "json" if arguments.json else arguments.format
+    if arguments.world:
+        write_out(_replay(arguments, form), arguments.output)
+        return 0
     asked = read_asked(arguments, arguments.requirements)
     body = body_of(asked, arguments) | {"targets": targets_of(arguments.python, arguments.platform)}
-    form = "json" if arguments.json else arguments.format
     server = server_of(arguments)
     if server is None:
         text = _resolve_embedded(body, form, arguments, asked)
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         from venvery.client.transport import HttpTransport
 
         text = HttpTransport(server, on_retry=say).post("/v1/resolve", body, _MEDIA_TYPES[form]).decode()
-    _put_out(text, arguments.output)
+    write_out(text, arguments.output)
     return 0
 
 
@@ -72,16 +74,30 @@ def _resolve_embedded(body: dict[str, Any], form: str, arguments: argparse.Names
         return in_house(configuration_of(arguments, asked.index_options), resolve, report)
 
 
-def _put_out(text: str, output: str | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    path = Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _replay(arguments: argparse.Namespace, form: str) -> str:
+    """Resolve in a recorded world: what is asked for here, else what was asked for when it was recorded."""
+    from venvery.model.lock import Lock
+    from venvery.services.documents import Defaults, read_body
+    from venvery.services.locks import render_lock
+    from venvery.services.worlds import World, replay
+
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)  # all of it or what was there before
+        world = World.unpack(Path(arguments.world).read_bytes())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageFailed(f"{output} cannot be written: {error.strerror}") from None
+        raise BadInput(f"{arguments.world} cannot be read: {error.strerror}") from None
+    bodies = world.requests
+    if arguments.requirements or arguments.requirement:
+        asked = read_asked(arguments, arguments.requirements)
+        bodies = [body_of(asked, arguments) | {"targets": targets_of(arguments.python, arguments.platform)}]
+    if len(bodies) != 1:
+        raise BadInput(f"{arguments.world} holds {len(bodies)} requests", hint="say which requirements to resolve")
+    here = this_interpreter()
+    request = read_body(bodies[0], Defaults(here.version, here.platform)).resolve
+    lock: Lock = replay(request, world.shelf()).lock
+    for warning in lock.warnings:
+        say(f"warning: {warning}")
+    if form == "requirements":  # a world holds no hashes: what is shown is to be looked at, not to be installed
+        from venvery.resolve.writers import write_requirements
+
+        return write_requirements(lock, hashes=False)
+    return render_lock(lock, form)
