@@ -45,6 +45,9 @@ class Need:
 class Shelf(Protocol):
     """The catalog in memory as one request sees it: every universe on it is fresh enough for the request."""
 
+    # A shelf may also have `pause() -> bool`. The solver asks it before each step of the search: True makes it
+    # yield an empty `Need`, so that others can go first; what it raises ends the search.
+
     def universe(self, project: NormalizedName) -> Universe | None:
         """Give the project's universe; None when the driver has to fetch the listing first.
 

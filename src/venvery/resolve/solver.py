@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from venvery.errors import LimitExceeded
@@ -51,6 +51,7 @@ class TargetSolver:
 
     def __init__(self, question: Question, shelf: Shelf, *, lenient: bool = False) -> None:
         self.question = question
+        self._pause: Callable[[], bool] | None = getattr(shelf, "pause", None)
         self.packages = Packages(question, shelf)
         self.engine = self.packages.engine
         self.decisions = 0
@@ -72,8 +73,11 @@ class TargetSolver:
     def run(self) -> Generator[Need, None, dict[NormalizedName, Pick]]:
         """Search. Raises `NoAnswer`, `LimitExceeded`."""
         yield from self._start()
+        pause = self._pause
         while True:
             self._settle()
+            if pause is not None and pause():
+                yield Need()
             chosen = self._chooser.next()
             if chosen is None:
                 unfounded = self._chooser.without_leave()

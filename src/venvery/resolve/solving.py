@@ -126,6 +126,7 @@ class _Footprint:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self.pause: Callable[[], bool] | None = getattr(shelf, "pause", None)
         self._taken: dict[NormalizedName, Universe] = {}
         self.revisions: dict[NormalizedName, str] = {}
 
