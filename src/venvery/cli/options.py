@@ -38,6 +38,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_target,
         _add_relocate,
         _add_key,
+        _add_verify,
         _add_prune,
         _add_fsck,
         _add_doctor,
@@ -178,6 +179,25 @@ def _add_relocate(choices: Choices, commands: Commands) -> None:
     parser.add_argument("directory", metavar="DIR", help="the environment's folder, where it is now")
     parser.add_argument("--python", metavar="PATH|X.Y", help="the base interpreter that it shall rest on")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def _add_verify(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices, commands, "verify", "Prove that an environment is what was signed, file by file."
+    )
+    parser.add_argument("directory", metavar="DIR", help="the environment's folder")
+    parser.add_argument(
+        "--key", metavar="KEY", action="append", default=[], help="believe this key, and those it endorses, only"
+    )
+    parser.add_argument(
+        "--rebuild", action="store_true", help="make all layers again from an index's wheels, and compare those"
+    )
+    parser.add_argument("--prefix", metavar="DIR", help="where it will live, when that is not where it is")
+    parser.add_argument(
+        "--allow-compiled", action="store_true", help="pass over bytecode that imports have made here since"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    _add_sources(parser, server=False)
 
 
 def _add_key(choices: Choices, commands: Commands) -> None:

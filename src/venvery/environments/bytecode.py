@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol, cast
 
@@ -26,7 +26,7 @@ from venvery.environments.tar import Readable, read_members
 from venvery.errors import BadConfiguration
 from venvery.model.targets import Family
 
-__all__ = ["compile_layers"]
+__all__ = ["compile_layers", "compile_modules", "pyc_path"]
 
 FILE_SECONDS = 120.0
 """How long one file may take before its compilation is given up."""
@@ -63,6 +63,16 @@ def compile_layers(layers: Sequence[LayerInfo], family: Family, interpreter: str
         return [_compile_layer(layer, family, compiler, blobs) for layer in layers]
 
 
+def compile_modules(modules: Iterable[tuple[str, bytes]], family: Family, interpreter: str) -> Iterator[bytes]:
+    """Compile modules, each given as its path relative to site-packages and its source, as `compile_layers` does.
+
+    Gives the content of each `.pyc`, nothing where there is none. Raises `BadConfiguration`.
+    """
+    with _Compiler(interpreter, family) as compiler:
+        for name, content in modules:
+            yield compiler.compile(_Source(name, name, content))
+
+
 def _compile_layer(layer: LayerInfo, family: Family, compiler: _Compiler, blobs: Blobs) -> LayerInfo:
     plan: list[tuple[str, int, int]] = []
     """Path, and where its content is in the spool: start and size."""
@@ -70,7 +80,7 @@ def _compile_layer(layer: LayerInfo, family: Family, compiler: _Compiler, blobs:
         for source in _sources(layer, family, blobs):
             content = compiler.compile(source)
             if content:
-                plan.append((_pyc_path(source.path, compiler.tag), spool.tell(), len(content)))
+                plan.append((pyc_path(source.path, compiler.tag), spool.tell(), len(content)))
                 spool.write(content)
         plan.sort(key=lambda entry: entry[0].encode())
         with FragmentWriter([Planned(path, size) for path, _start, size in plan]) as writer:
@@ -103,7 +113,8 @@ def _sources(layer: LayerInfo, family: Family, blobs: BlobReader) -> Iterator[_S
                 yield _Source(member.path, member.path[len(folder) :], body.read())
 
 
-def _pyc_path(path: str, tag: str) -> str:
+def pyc_path(path: str, tag: str) -> str:
+    """Tell where the bytecode of a module lies, for an interpreter's cache tag (PEP 3147)."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/__pycache__/{name[: -len('.py')]}.{tag}.pyc"
 

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["KernelSpec", "is_kernel_spec", "placed_kernel", "read_kernel_spec"]
+__all__ = ["KernelSpec", "is_kernel_spec", "placed_kernel", "read_kernel_spec", "starts_a_program"]
 
 LARGEST = 1 << 20
 """Bytes of a kernel.json that is looked at."""
@@ -48,6 +48,11 @@ def read_kernel_spec(path: str, body: bytes, scripts: Collection[str]) -> Kernel
     if program is None or not (_PYTHON.match(program) or program in scripts):
         return None
     return KernelSpec(path, body)
+
+
+def starts_a_program(body: bytes) -> bool:
+    """Tell whether a file has the form of a kernel specification."""
+    return _program(_document(body)) is not None
 
 
 def placed_kernel(spec: KernelSpec, prefix: str, os: Literal["posix", "nt"]) -> bytes:

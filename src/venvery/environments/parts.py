@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from venvery.environments.kernels import KernelSpec
+from venvery.environments.kernels import KernelSpec, starts_a_program
 from venvery.environments.layers import EntryPoint, LayerInfo, ScriptBody
 from venvery.environments.wheel import check_name
 from venvery.errors import VerificationFailed
@@ -68,7 +68,7 @@ class HeadParts:
             if "/" in script.name or check_name(script.name, "posix"):
                 raise VerificationFailed(f"the environment's parts.json has a script called {script.name[:80]!r}")
         for spec in self.kernels:
-            if check_name(spec.path, "posix"):
+            if check_name(spec.path, "posix") or not starts_a_program(spec.body):
                 raise VerificationFailed(f"the environment's parts.json has a kernel at {spec.path[:80]!r}")
 
 

@@ -108,6 +108,11 @@ class ServerKeys:
         self._private: SigningKey | None = None
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a key already; asking makes none."""
+        return (self._folder / "keys.json").is_file()
+
+    @property
     def document(self) -> bytes:
         """The bytes of keys.json. The first key is made when there is none. Raises `StorageFailed`."""
         path = self._folder / "keys.json"
