@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.outdated import Outdated
     from venvery.services.worlds import World
-    from venvery.services.worlds import World
     from venvery.storage.leases import Lease
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
@@ -155,15 +154,6 @@ class House:
         check_most("requirements", len(request.requirements), self.limits.requirements)
         listings = await self._catalog.listings(pin.project for pin in lock.pins)
         return await compare(lock, request, resolve, listings)
-
-    async def record(self, body: Mapping[str, Any]) -> World:
-        """Record the part of the catalog that a request touches. Raises as `read` does, and `SourceFailed`."""
-        from venvery.services.worlds import record
-
-        asked = self.read(body)
-        with suppress(AnswerIsNo):  # that there is no answer is worth recording too
-            await self._resolver.resolve(asked.resolve)
-        return await record(self._catalog, asked.resolve, body)
 
     async def record(self, body: Mapping[str, Any]) -> World:
         """Record the part of the catalog that a request touches. Raises as `read` does, and `SourceFailed`."""
