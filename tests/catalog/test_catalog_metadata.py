@@ -43,7 +43,8 @@ def expected(found: object) -> CoreMetadata:
         (Settings(), "sidecar"),
         (Settings(pep658="unhashed"), "sidecar"),
         (Settings(formats="html"), "sidecar"),
-        (Settings(pep658="silent"), "sidecar"),
+        (Settings(pep658="silent"), "ranges"),
+        (Settings(pep658="silent", ranges="off"), "sidecar"),
         (Settings(pep658="off"), "ranges"),
         (Settings(pep658="off", sizes=False), "ranges"),
         (Settings(pep658="off", formats="html", hashes=False), "ranges"),
@@ -118,7 +119,7 @@ def test_an_index_that_fails_is_not_a_file_without_dependencies(data_dir: Path, 
 def test_a_login_page_in_place_of_unpromised_metadata_is_passed_over(
     data_dir: Path, serve_index: ServeIndex
 ) -> None:
-    server = serve_index([wheel()], settings=Settings(pep658="off"))
+    server = serve_index([wheel()], settings=Settings(pep658="off", ranges="off"))
     server.fault("*.metadata", "garbage")
     (found,) = metadata(data_dir, [of(server)], "a").values()
     assert expected(found) == FULL
@@ -132,11 +133,11 @@ def versions(server: IndexServer, count: int) -> None:
 def test_a_host_that_serves_no_metadata_is_not_asked_again_and_again(
     data_dir: Path, serve_index: ServeIndex
 ) -> None:
-    server = serve_index(settings=Settings(pep658="off"))
+    server = serve_index(settings=Settings(pep658="off", ranges="off"))
     versions(server, 12)
     heard, clock = Heard(), Clock()
     assert len(metadata(data_dir, [of(server)], "a", reporter=heard, clock=clock)) == 12
-    assert heard.metadata == {"ranges": 12}
+    assert heard.metadata == {"file": 12}
     assert len(server.asked("*.metadata")) == 2
     server.add(make_wheel("a", "99.0"))
     clock.now += 601
@@ -151,13 +152,24 @@ def test_a_host_that_serves_no_metadata_is_not_asked_again_and_again(
 def test_one_file_without_metadata_does_not_count_against_its_host(
     data_dir: Path, serve_index: ServeIndex
 ) -> None:
-    server = serve_index(settings=Settings(pep658="silent"))
+    server = serve_index(settings=Settings(pep658="silent", ranges="off"))
     versions(server, 4)
     server.fault("*/a-0.0*.metadata", "status", status=404)
     server.fault("*/a-1.0*.metadata", "status", status=404, times=0)
     heard = Heard()
     metadata(data_dir, [of(server)], "a", reporter=heard)
-    assert heard.metadata == {"ranges": 1, "sidecar": 3}
+    assert heard.metadata == {"file": 1, "sidecar": 3}
+
+
+def test_where_ranges_work_metadata_that_was_not_offered_is_not_asked_for(
+    data_dir: Path, serve_index: ServeIndex
+) -> None:
+    server = serve_index(settings=Settings(pep658="silent"))
+    versions(server, 4)
+    heard = Heard()
+    metadata(data_dir, [of(server)], "a", reporter=heard)
+    assert heard.metadata == {"ranges": 4}
+    assert server.asked("*.metadata") == ()
 
 
 def test_a_large_wheel_costs_a_few_kilobytes(data_dir: Path, serve_index: ServeIndex) -> None:

@@ -1,8 +1,11 @@
 """Core metadata of files, by the cheapest way that works.
 
-A wheel: the copy beside it (PEP 658), where the listing offers one or its host is found to serve one; else
-its own METADATA through range requests; else the whole file. An sdist: the copy beside it where offered,
-else its PKG-INFO if that is final (PEP 643).
+A wheel: the copy beside it (PEP 658) where the listing offers one; else its own METADATA through range
+requests; else a copy beside it that was not offered, where its host is found to serve such; else the whole
+file. An sdist: the copy beside it where offered, else its PKG-INFO if that is final (PEP 643).
+
+Ranges come before what was not offered: a mirror that has the wheel answers them at once, and has to ask
+elsewhere for a file of which its own listing says nothing.
 """
 
 from __future__ import annotations
@@ -93,13 +96,13 @@ class MetadataReader:
         path = path_of(file.url)
         if path is not None:
             return "file", await asyncio.to_thread(self._from_path, file, path)
-        found = await self._from_sidecar(file)
-        if found is not None:
+        if file.core_metadata is not None and (found := await self._get_sidecar(file)) is not None:
             return "sidecar", found
         if file.kind == "wheel":
-            found = await self._from_ranges(file)
-            if found is not None:
+            if (found := await self._from_ranges(file)) is not None:
                 return "ranges", found
+            if file.core_metadata is None and (found := await self._from_unpromised_sidecar(file)) is not None:
+                return "sidecar", found
         digest = await self._fetcher.fetch(file)
         return file.kind if file.kind == "sdist" else "file", await asyncio.to_thread(
             self._from_blob, file, digest
@@ -107,11 +110,7 @@ class MetadataReader:
 
     # beside the file
 
-    async def _from_sidecar(self, file: DistFile) -> Known | None:
-        if file.core_metadata is not None:
-            return await self._get_sidecar(file)
-        if file.kind != "wheel":  # of an sdist, nobody serves one unasked
-            return None
+    async def _from_unpromised_sidecar(self, file: DistFile) -> Known | None:
         origin = origin_of(file.url)
         works = self._hosts.has(origin, "sidecar")
         if works is None:
