@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from venvery.catalog.catalog import Catalog
 from venvery.errors import UrlNotAllowed
@@ -14,11 +15,16 @@ from venvery.model.names import NormalizedName
 from venvery.model.requests import ResolveRequest
 from venvery.model.requirements import Requirement, parse_requirement
 from venvery.model.sources import DIRECT, is_allowed
-from venvery.resolve import Need, Resolution, Shelf, Universe, solve
+from venvery.resolve import Resolution, Shelf, Universe, solve
+from venvery.resolve.question import Question, Wishes
 from venvery.services.bench import Bench
+from venvery.services.scouting import Scout
 from venvery.services.shelf import HotShelf, RequestShelf
 
 __all__ = ["Resolver"]
+
+_MOST_SCOUTS = 4
+"""Targets for which scouts are sent; what further targets need is much the same."""
 
 
 class Resolver:
@@ -39,18 +45,30 @@ class Resolver:
         budget = self._bench.budget()
         shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct, pause=budget)
         search = solve(request, shelf)
-        ahead: set[asyncio.Task[None]] = set()
+        scouts: list[Scout] = []
         try:
             while True:
                 step = await self._bench.advance(search, budget)
                 if isinstance(step, Resolution):
                     return replace(step, footprint={p: r for p, r in step.footprint.items() if p not in direct})
-                self._look_ahead(step, shelf, ahead)
+                if not scouts:  # with everything at hand, none is sent
+                    scouts = self._send_scouts(request, shelf)
                 await self._supply(step.listings, step.metadata, shelf)
+                for scout in scouts:
+                    scout.read(step.metadata)
         finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+            for scout in scouts:
+                await scout.stop()
+
+    def _send_scouts(self, request: ResolveRequest, shelf: RequestShelf) -> list[Scout]:
+        wishes = Wishes({p: v for p, v in request.options.preferences if p not in request.options.upgrade})
+        scouts = [
+            Scout(Question(request, target, wishes), shelf, partial(self._supply, shelf=shelf))
+            for target in request.targets[:_MOST_SCOUTS]
+        ]
+        for scout in scouts:
+            scout.start()
+        return scouts
 
     async def _supply(
         self, projects: Iterable[NormalizedName], files: Iterable[DistFile], shelf: RequestShelf
@@ -68,17 +86,6 @@ class Resolver:
             universe = shelf.universe(file.project)
             if universe is not None:
                 universe.set_metadata(file, metadata[file.key])
-
-    def _look_ahead(self, need: Need, shelf: RequestShelf, ahead: set[asyncio.Task[None]]) -> None:
-        """Fetch what the solver will probably ask for; when that fails, the solver's own question will tell."""
-        for work in (
-            self._supply_listings(need.likely_listings, shelf) if need.likely_listings else None,
-            self._supply_metadata(need.likely_metadata, shelf) if need.likely_metadata else None,
-        ):
-            if work is not None:
-                task = asyncio.create_task(work)
-                ahead.add(task)
-                task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _take_urls(self, request: ResolveRequest) -> tuple[ResolveRequest, dict[NormalizedName, Universe]]:
         """Turn every allowed `name @ URL` into a project that has this one file."""
