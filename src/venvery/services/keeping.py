@@ -24,7 +24,7 @@ from venvery.storage.blobs import BlobFile, Blobs
 from venvery.storage.database import Database
 from venvery.storage.holdings import HoldingRow, Kind
 
-__all__ = ["Goal", "Keeper", "Pruned", "Removed", "open_keeper"]
+__all__ = ["Goal", "Keeper", "Pruned", "Removed", "open_folder", "open_keeper"]
 
 MOST_ENVIRONMENTS = 20_000
 """Environments whose locks are kept; those that were not used for longest go first."""
@@ -287,7 +287,14 @@ def _batches(files: list[BlobFile]) -> Iterator[list[BlobFile]]:
 
 @contextlib.contextmanager
 def open_keeper(configuration: Configuration) -> Iterator[Keeper]:
-    """Open the data folder to look after it; no source is needed.
+    """Open the data folder to look after it. Raises as `open_folder` does."""
+    with open_folder(configuration) as (database, blobs):
+        yield Keeper(configuration.data, database, blobs)
+
+
+@contextlib.contextmanager
+def open_folder(configuration: Configuration) -> Iterator[tuple[Database, Blobs]]:
+    """Open the data folder alone; no source is needed.
 
     Raises `StorageFailed`, and `BadConfiguration` when there is no data folder yet.
     """
@@ -296,5 +303,4 @@ def open_keeper(configuration: Configuration) -> Iterator[Keeper]:
             f"{configuration.data} is no data folder", hint="name one with --data or VENVERY_DATA"
         )
     with Database.open_file(configuration.data / "venvery.sqlite") as database:
-        blobs = Blobs.open_folder(configuration.data / "blobs")
-        yield Keeper(configuration.data, database, blobs)
+        yield database, Blobs.open_folder(configuration.data / "blobs")

@@ -63,6 +63,16 @@ class Answers:
         with self._database.change() as transaction:
             transaction.do(_TOUCH, request=request, now=now)
 
+    def requests(self) -> list[str]:
+        """List the digests of all requests that have an answer."""
+        with self._database.look() as transaction:
+            return [request for (request,) in transaction.rows("SELECT request FROM answers ORDER BY request")]
+
+    def forget(self, request: str) -> None:
+        """Drop an answer, as when it cannot be read."""
+        with self._database.change() as transaction:
+            transaction.do("DELETE FROM answers WHERE request = :request", request=request)
+
     def keep_newest(self, most: int) -> None:
         """Forget all answers but the `most` that were used last."""
         with self._database.change() as transaction:

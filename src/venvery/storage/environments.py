@@ -73,7 +73,7 @@ class Environments:
                 transaction.do("DELETE FROM environments WHERE last_used_at < :oldest", oldest=oldest)
             return before - int(transaction.value("SELECT count(*) FROM environments"))
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """List all keys."""
         with self._database.look() as transaction:
             return [key for (key,) in transaction.rows("SELECT key FROM environments ORDER BY key")]
