@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,14 @@ from tests.support.wheels import normalize
 
 __all__ = [
     "HERE_PYTHON",
+    "SIGNED",
     "TINY",
     "Answer",
     "asks",
     "check_environment",
     "curl",
     "installed",
+    "members",
     "pip_agrees",
     "refuses",
     "run_python",
@@ -45,6 +49,10 @@ TINY = {
     "charset-normalizer": "3.3.2",
 }
 """The one right answer to `django>=1.8` and `requests>=2.7` in the tiny world, on Linux."""
+
+
+SIGNED = (".venvery/provenance.json", ".venvery/keys.json")
+"""What each server signs with a key of its own; all else is the same bytes from every server."""
 
 
 def asks(folder: Path, *requirements: str, name: str = "requirements.txt") -> Path:
@@ -128,6 +136,17 @@ def _check_record(site: Path, record: Path) -> set[Path]:
             launcher = path.parent.name == "bin"
             assert launcher or name.endswith((".pyc", "/RECORD")), f"{record.parent.name}: {name} has no hash"
     return files
+
+
+def members(archive: bytes, *, but: Collection[str] = ()) -> list[tuple[str, int, bytes]]:
+    """Give name, mode and content of each member of a tar, in order, but for the named ones."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        files = [(member, opened.extractfile(member) if member.isfile() else None) for member in opened]
+        return [
+            (member.name, member.mode, file.read() if file else member.linkname.encode())
+            for member, file in files
+            if member.name not in but
+        ]
 
 
 def refuses(result: Result, code: int, *words: str) -> None:
