@@ -109,7 +109,7 @@ def test_both_forms_hold_the_same_members(shared_server: ServerProcess, tmp_path
     by_zstd = zstd.decompress(packed.body)
     by_gzip = gzip.decompress(fetch(shared_server, tmp_path, tmp_path / "e").body)
     # what is told of the environment itself names the form it came in
-    told = (".venvery/manifest.json", ".venvery/provenance.json")
+    told = (".venvery/head.json", ".venvery/manifest.json", ".venvery/provenance.json")
     assert members(by_zstd, but=told) == members(by_gzip, but=told)
     with tarfile.open(fileobj=io.BytesIO(by_gzip)) as archive:
         for member in archive:
