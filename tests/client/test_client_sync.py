@@ -141,6 +141,52 @@ def test_copies_where_links_are_not_wanted(run: Sync, server: ArchiveServer, tmp
     assert theirs == {name: data for name, data in files_of(tmp_path / "env").items() if name.startswith("lib/")}
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_clones_where_the_file_system_can(
+    run: Sync, server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    """Cloning is the system's work; here it is done by a copy, or it is refused as most file systems do."""
+    from venvery.client import store as store_module
+
+    asked = []
+
+    def clone(reading: int, writing: int) -> bool:
+        asked.append(1)
+        if able:
+            os.write(writing, os.read(reading, 1 << 24))
+        return able
+
+    monkeypatch.setattr(store_module, "_clone", clone)
+    store = store_module.open_store(str(tmp_path / "cache"), mode="reflink")
+    run(store=store, workers=1)
+    assert run(directory=tmp_path / "other", store=store, workers=1).linked == 3
+    assert (len(asked) > 20) if able else (len(asked) == 1)
+    one, other = (files_of(tmp_path / name) for name in ("env", "other"))
+    assert {name: data for name, data in one.items() if name.startswith("lib/")} == {
+        name: data for name, data in other.items() if name.startswith("lib/")
+    }
+    assert (tmp_path / f"other/{SITE}/big/__init__.py").stat().st_nlink == 1
+
+
+def test_a_huge_layer_is_hashed_aside(run: Sync, server: ArchiveServer, tmp_path: Path) -> None:
+    """Its digest is that of all its bytes in order, and a wrong one is found as in any other."""
+    from tests.client.archives import Layer, fragment
+    from venvery.client.errors import ArchiveError
+    from venvery.client.unpack import LARGE
+
+    big = {f"{SITE}/huge/{name}.bin": os.urandom(1 << 20) * (LARGE // 3 >> 20) for name in "abcd"}
+    layer = Layer("huge", fragment(big))
+    assert layer.named()["size"] > LARGE
+    server.environment = Environment([layer, library("alpha")])
+    run()
+    assert {name: (tmp_path / "env" / name).read_bytes() for name in big} == big
+    spoilt = Layer("huge", layer.data[:-600] + b"x" + layer.data[-599:])
+    server.environment = Environment([layer], frames={0: spoilt.frames})
+    with pytest.raises(ArchiveError, match=r"its digest is another|damaged|not as long"):
+        run("two")
+    assert {name: (tmp_path / "env" / name).read_bytes() for name in big} == big
+
+
 def test_later_layers_win(run: Sync, server: ArchiveServer, store: Store, tmp_path: Path) -> None:
     """Two wheels that both ship `tests/` are common; the outcome is that of `tar -x`, in every order."""
     from tests.client.archives import Layer, fragment

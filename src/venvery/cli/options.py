@@ -152,6 +152,15 @@ def _add_sync(choices: Choices, commands: Commands) -> None:
     )
     parser.add_argument("--no-bytecode", dest="bytecode", action="store_false", help="leave compiled bytecode out")
     parser.add_argument(
+        "--link-mode",
+        choices=("hardlink", "reflink", "copy"),
+        default="hardlink",
+        help="how files get out of the layer store (default: %(default)s; a file system that cannot gets copies)",
+    )
+    parser.add_argument(
+        "--no-store", dest="store", action="store_false", help="do without the layer store: every layer travels"
+    )
+    parser.add_argument(
         "--relocatable", action="store_true", help="make scripts and activation find it wherever it is moved to"
     )
     parser.add_argument("--upgrade", action="store_true", help="ask again even when nothing has changed here")

@@ -57,7 +57,7 @@ def _sync(
             directory,
             request,
             open_archive,
-            store=open_store(default_folder()),
+            store=open_store(default_folder(), mode=arguments.link_mode) if arguments.store else None,
             progress=progress,
             force=arguments.upgrade,
         )

@@ -50,7 +50,12 @@ def _parse(argv: List[str]) -> argparse.Namespace:
     sync.add_argument("--no-bytecode", dest="bytecode", action="store_false", help="leave out .pyc files")
     sync.add_argument("--relocatable", action="store_true", help="make one that may be moved")
     sync.add_argument("--no-store", dest="store", action="store_false", help="do without the local layer store")
-    sync.add_argument("--link-mode", choices=["hardlink", "copy"], default="hardlink")
+    sync.add_argument(
+        "--link-mode",
+        choices=["hardlink", "reflink", "copy"],
+        default="hardlink",
+        help="how files leave the store",
+    )
     sync.add_argument("--upgrade", action="store_true", help="ask the server although nothing changed here")
     sync.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     target = commands.add_parser("target", help="print what an interpreter is, as the server is told")

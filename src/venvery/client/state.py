@@ -35,9 +35,10 @@ def lock_of(directory: str) -> str:
 def up_to_date(directory: str, digest: str, *, locked: bool = False) -> bool:
     """Tell whether `directory` is the environment that a sync of the request `digest` made.
 
-    Without the lock (`locked`) the answer is no while there is a lock file: whoever has it may be about to
-    change the folder, and a run that was killed has left something to clear away. Else it is when the last sync finished for the same request, the interpreter is still the same file, the
-    environment still leads to it, and no project was added or removed since.
+    It is when the last sync finished for the same request, the interpreter is still the same file, the
+    environment still leads to it, and no project was added or removed since. Without the lock (`locked`) the
+    answer is no while there is a lock file: whoever has it may be about to change the folder, and a run that
+    was killed has left something to clear away.
     """
     state = read_state(directory)
     if state is None or state.get("request") != digest:

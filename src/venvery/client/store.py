@@ -7,11 +7,11 @@
 A layer is filled under `tmp` and renamed into place, so it is there whole or not at all. Its use is held by
 a shared lock on its folder, its removal by an exclusive one, and the folder's time stamp is the last use.
 
-Files are shared with the environments that use them (same inode), so an edit in place inside an environment
-would reach every other one. It cannot be prevented without taking away write permission, which would change
-the modes that wheels state; so it is noticed: a file changed after its layer was sealed makes the layer
-damaged, and a damaged layer is dropped and fetched anew. Replacing a file (as pip and editors do) is no
-edit in place.
+Files are shared with the environments that use them (the same inode, unless another link mode is chosen), so an
+edit in place inside an environment would reach every other one. It cannot be prevented without taking away write
+permission, which would change the modes that wheels state; so it is noticed: a file changed after its layer was
+sealed makes the layer damaged, and a damaged layer is dropped and fetched anew. Replacing a file (as pip and
+editors do) is no edit in place.
 
 The store is never needed: where it cannot be read or written, everything goes on without it.
 """
@@ -32,7 +32,7 @@ from venvery.client.errors import ClientError, UsageError
 from venvery.client.locks import try_lock
 from venvery.client.tree import HAS_FOLDER_DESCRIPTORS, FdTree, Listing, Tree, open_tree
 
-__all__ = ["DEFAULT_LIMIT", "Damaged", "LinkMode", "Store", "default_folder", "open_store"]
+__all__ = ["DEFAULT_LIMIT", "LINK_MODES", "Damaged", "LinkMode", "Store", "default_folder", "open_store"]
 
 DEFAULT_LIMIT = 10 << 30
 """Bytes on disk that the store may hold."""
@@ -40,8 +40,12 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOSYS,
 _ABANDONED = 60.0
 """Seconds after which an unlocked folder under `tmp` belongs to a run that died."""
 
+LINK_MODES = ("hardlink", "reflink", "copy")
+"""How files get from the store into an environment and back. `hardlink` and `reflink` fall back to the next."""
 LinkMode = str
-"""`hardlink` or `copy`."""
+"""One of `LINK_MODES`."""
+_FICLONE = 0x40049409
+"""Linux: make a file share the blocks of another, each with its own content from then on (ioctl_ficlone(2))."""
 
 
 class Damaged(ClientError):
@@ -75,8 +79,8 @@ def default_folder(environ: Optional[Dict[str, str]] = None) -> str:
 
 def open_store(folder: str, limit: int = DEFAULT_LIMIT, mode: LinkMode = "hardlink") -> Optional[Store]:
     """Open the store in a folder, making it if need be. None where there is none and none can be made."""
-    if mode not in ("hardlink", "copy"):
-        raise UsageError(f"{mode!r} is no link mode; it is hardlink or copy")
+    if mode not in LINK_MODES:
+        raise UsageError(f"{mode!r} is no link mode; it is {', '.join(LINK_MODES[:-1])} or {LINK_MODES[-1]}")
     root = os.path.join(folder, "store-1")
     try:
         os.makedirs(os.path.join(root, "layers"), exist_ok=True)
@@ -108,6 +112,7 @@ class Store:
         self.limit = limit
         self.writable = writable
         self._links = mode == "hardlink"
+        self._clones = mode != "copy" and sys.platform.startswith("linux")
         self._stores_links = True
         self._distrusted: Set[str] = set()
 
@@ -220,7 +225,7 @@ class Store:
                     raise
                 if error.errno != errno.EMLINK:
                     self._links = False
-        _copy(source, folder + b"/" + name if folder else name, tree, to)
+        self._clones = _copy(source, folder + b"/" + name if folder else name, tree, to, self._clones)
 
     def distrust(self, digest: str) -> None:
         """Drop a layer that is damaged; where it cannot be removed, do not use it again."""
@@ -345,15 +350,18 @@ def _mark_used(folder: str) -> None:
         pass  # a read-only store is not evicted from here either
 
 
-def _copy(source: Tree, path: bytes, tree: Tree, to: bytes) -> None:
+def _copy(source: Tree, path: bytes, tree: Tree, to: bytes, clone: bool) -> bool:
+    """Copy a file, sharing its blocks if `clone` and the file system can; tell whether to try that again."""
     reading = source.open(path)
     try:
         writing = tree.create(to, stat.S_IMODE(os.fstat(reading).st_mode) & 0o777)
         try:
+            if clone and _clone(reading, writing):
+                return True
             while True:
                 data = os.read(reading, 1 << 20)
                 if not data:
-                    return
+                    return False
                 view = memoryview(data)
                 while view:
                     view = view[os.write(writing, view) :]
@@ -361,6 +369,16 @@ def _copy(source: Tree, path: bytes, tree: Tree, to: bytes) -> None:
             os.close(writing)
     finally:
         os.close(reading)
+
+
+def _clone(reading: int, writing: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.ioctl(writing, _FICLONE, reading)
+    except OSError:
+        return False  # another file system, or one that cannot; a full disk shows itself at once again
+    return True
 
 
 def _text(name: bytes) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+import queue
+import threading
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from venvery.client.archive import Layer, decode_zstd_frames
 from venvery.client.errors import ArchiveError, ClientError, CutOff, LocalError
@@ -28,6 +30,10 @@ CONFLICTS = b".venvery/conflicts"
 Conflict = Tuple[bytes, bytes]
 """(path, where its content lies instead)"""
 
+LARGE = 32 << 20
+"""Bytes from which on a layer is hashed by a thread of its own."""
+AHEAD = 32
+"""Chunks that may wait to be hashed."""
 _MODES = (0o644, 0o755)
 
 
@@ -113,16 +119,42 @@ def _data(receive: Callable[[], Message]) -> Iterator[bytes]:
 
 def verified(layer: Layer, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Pass on the bytes of a layer; at their end they must have been the right ones."""
-    digest = hashlib.sha256()
+    digest: Any = _AsideDigest() if layer.size >= LARGE else hashlib.sha256()
     left = layer.size
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            break
-        digest.update(chunk)
-        yield chunk
-    if left or "sha256:" + digest.hexdigest() != layer.digest:
+    try:
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                break
+            digest.update(chunk)
+            yield chunk
+    finally:
+        found = digest.hexdigest()
+    if left or "sha256:" + found != layer.digest:
         raise ArchiveError(f"{layer.name} is not what the manifest promised: its digest is another")
+
+
+class _AsideDigest:
+    """A SHA-256 that another thread computes: a huge layer is not decoded, hashed and written by one alone."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._chunks: queue.Queue[Optional[bytes]] = queue.Queue(AHEAD)
+        self._thread = threading.Thread(target=self._compute, daemon=True)
+        self._thread.start()
+
+    def _compute(self) -> None:
+        for chunk in iter(self._chunks.get, None):
+            self._digest.update(chunk)
+
+    def update(self, chunk: bytes) -> None:
+        self._chunks.put(chunk)
+
+    def hexdigest(self) -> str:
+        """Give the digest of all that was added; to be called once."""
+        self._chunks.put(None)
+        self._thread.join()
+        return self._digest.hexdigest()
 
 
 def aside_prefix(index: int) -> bytes:
