@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from html import unescape
-from html.parser import HTMLParser
 from typing import NamedTuple
 
-__all__ = ["Attributes", "Page", "PlainAnchor", "attributes_of", "read_carefully", "read_plainly"]
+__all__ = ["WANTED", "Attributes", "Page", "PlainAnchor", "attributes_of", "read_carefully", "read_plainly"]
 
 Attributes = dict[str, str]
 
@@ -66,13 +64,17 @@ def attributes_of(text: str) -> Attributes:
     """Read the attributes of a plain tag."""
     found = _ATTRIBUTES.findall(text)
     if "&" in text:
+        from html import unescape
+
         return _first([(name.lower(), unescape(double or single)) for name, double, single in found])
     return _first([(name.lower(), double or single) for name, double, single in found])
 
 
 def read_carefully(text: str) -> Page:
     """Read any page."""
-    page = _Parser()
+    from venvery.catalog.careful import CarefulPage  # with the parser, which most pages do without
+
+    page = CarefulPage()
     page.feed(text)
     page.close()
     return page
@@ -92,7 +94,8 @@ def read_plainly(text: str) -> Page | None:
     return page
 
 
-_WANTED = frozenset({"a", "base", "meta"})
+WANTED = frozenset({"a", "base", "meta"})
+"""The tags that are looked at."""
 _MARK = "\0"
 """Stands where an anchor was cut out. No plain tag may have it inside, nor may a title."""
 
@@ -129,19 +132,9 @@ def _scan(text: str) -> _Scanned | None:
     page = _Scanned([title for title, _ in titles])
     for tag, attributes in tags:
         name = tag.lower()
-        if name in _WANTED:
+        if name in WANTED:
             page.note(name, list(attributes_of(attributes).items()))
     return page
 
 
 _ENDED = re.compile(r"</title\s*\Z", re.IGNORECASE)
-
-
-class _Parser(HTMLParser, Page):
-    def __init__(self) -> None:
-        HTMLParser.__init__(self)
-        Page.__init__(self)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _WANTED:
-            self.note(tag, attrs)

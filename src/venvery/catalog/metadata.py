@@ -23,7 +23,6 @@ from venvery.catalog.keeper import Keeper
 from venvery.catalog.network import Network, Reply, origin_of
 from venvery.catalog.remote_zip import TAIL, BadWheel, read_wheel_metadata
 from venvery.catalog.reporter import Reporter
-from venvery.catalog.sdists import read_sdist_metadata
 from venvery.catalog.sharing import Shared, all_of
 from venvery.catalog.sources.folders import path_of
 from venvery.errors import SourceGarbage, SourceUnreachable
@@ -225,6 +224,8 @@ class MetadataReader:
 
 def _from_file(file: DistFile, data: BinaryIO) -> Known:
     if file.kind == "sdist":
+        from venvery.catalog.sdists import read_sdist_metadata
+
         return read_sdist_metadata(file, data)
     return _read_whole_wheel(file, data)
 

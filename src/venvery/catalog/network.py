@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -187,14 +187,17 @@ def _credentials(locations: Iterable[str]) -> Iterable[tuple[str, tuple[str, str
 
 
 def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
-    import httpx2
+    with ThreadPoolExecutor(1, "authorities") as thread:
+        making_context = thread.submit(_tls, settings)
+        import httpcore2._async.http2  # noqa: F401
+        import httpx2
 
+        context = making_context.result()
     limits = httpx2.Limits(
         max_connections=settings.max_connections,
         max_keepalive_connections=settings.max_connections,
         keepalive_expiry=30.0,
     )
-    context = _tls(settings)
     mounts: dict[str, httpx2.AsyncBaseTransport | None] = {}
     if settings.trusted_hosts:
         lax = ssl.create_default_context()
@@ -217,12 +220,12 @@ def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
 @lru_cache(maxsize=8)
 def _tls(settings: NetworkSettings) -> ssl.SSLContext:
     """Make the TLS context of some settings; loading the authorities takes longer than a request."""
-    import httpx2
-
     try:
         if settings.ca_file is not None:
             context = ssl.create_default_context(cafile=settings.ca_file)
         else:
+            import httpx2
+
             context = httpx2.create_ssl_context()
         if settings.client_certificate is not None:
             context.load_cert_chain(settings.client_certificate)
@@ -257,6 +260,8 @@ def _retry_after(response: httpx2.Response) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if value.isdigit():
         return float(value)
+    import email.utils
+
     with contextlib.suppress(ValueError, TypeError):
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     return None

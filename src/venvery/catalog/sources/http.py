@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from email.message import Message
 
 from venvery.catalog.network import Network, Reply
 from venvery.catalog.pages import Link, parse_html, parse_json
@@ -80,10 +79,19 @@ _CLOSED = re.compile(r"</(html|body)\s*>", re.IGNORECASE)
 _CUT = re.compile(r"<[a-zA-Z/][^<>]*\Z")
 
 
-def _html(reply: Reply) -> list[Link]:
+def _charset(content_type: str) -> str:
+    """Read the `charset` of a content type; UTF-8 where there is none."""
+    if "charset" not in content_type.lower():
+        return "utf-8"
+    from email.message import Message
+
     header = Message()
-    header["content-type"] = reply.headers.get("content-type", "text/html")
-    charset = header.get_content_charset("utf-8")
+    header["content-type"] = content_type
+    return header.get_content_charset("utf-8")
+
+
+def _html(reply: Reply) -> list[Link]:
+    charset = _charset(reply.headers.get("content-type", ""))
     try:
         text = reply.body.decode(charset, "replace")
     except LookupError:
