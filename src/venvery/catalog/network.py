@@ -188,11 +188,11 @@ def _credentials(locations: Iterable[str]) -> Iterable[tuple[str, tuple[str, str
 
 def _client(settings: NetworkSettings) -> httpx2.AsyncClient:
     with ThreadPoolExecutor(1, "authorities") as thread:
-        making_context = thread.submit(_tls, settings)
-        import httpcore2._async.http2  # noqa: F401
+        # A file of authorities is read without the interpreter's lock, while the import goes on.
+        reading = thread.submit(_tls, settings) if settings.ca_file is not None else None
         import httpx2
 
-        context = making_context.result()
+        context = _tls(settings) if reading is None else reading.result()
     limits = httpx2.Limits(
         max_connections=settings.max_connections,
         max_keepalive_connections=settings.max_connections,
