@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from venvery.environments.dsse import is_key, open_envelope, parse_key, sign, signed_by
+from venvery.environments.dsse import open_envelope, sign, signed_by
 from venvery.errors import BadInput, StorageFailed, VerificationFailed
+from venvery.model.keys import is_key, parse_key
 from venvery.services.keys import ServerKeys, reachable, read_keys
 
 

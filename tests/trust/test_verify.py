@@ -25,7 +25,7 @@ from venvery.errors import BadInput, VerificationFailed
 from venvery.services.attesting import Attester
 from venvery.services.keys import ServerKeys
 from venvery.services.known_keys import KnownKeys
-from venvery.services.verifying import Signature, check_files, check_signature
+from venvery.services.verifying import Signature, check_files, check_signature, server_of
 
 SITE = "lib/python3.11/site-packages"
 SERVER = "http://server.example"
@@ -90,7 +90,7 @@ class Place:
         return {(finding.kind, finding.path) for finding in self.check().findings}
 
     def signature(self, *pinned: str) -> Signature:
-        return check_signature(self.root, self.installed, pinned, self.known, self.own)
+        return check_signature(server_of(self.root), self.installed, pinned, self.known, self.own)
 
 
 def layers_family():  # type: ignore[no-untyped-def]

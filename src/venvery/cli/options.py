@@ -161,6 +161,13 @@ def _add_sync(choices: Choices, commands: Commands) -> None:
         "--no-store", dest="store", action="store_false", help="do without the layer store: every layer travels"
     )
     parser.add_argument(
+        "--key",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="take it only when the server has signed it with this key (default: $VENVERY_SERVER_KEY)",
+    )
+    parser.add_argument(
         "--relocatable", action="store_true", help="make scripts and activation find it wherever it is moved to"
     )
     parser.add_argument("--upgrade", action="store_true", help="ask again even when nothing has changed here")

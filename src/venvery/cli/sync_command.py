@@ -18,6 +18,7 @@ from venvery.client.state import interpreter_identity, read_state, up_to_date
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from venvery.client.sync import OpenArchive, SyncRequest, SyncResult
     from venvery.model.requirements_text import IndexOptions
@@ -60,9 +61,25 @@ def _sync(
             store=open_store(default_folder(), mode=arguments.link_mode) if arguments.store else None,
             progress=progress,
             force=arguments.upgrade,
+            approve=_approval(arguments),
         )
     finally:
         progress.close()
+
+
+def _approval(arguments: argparse.Namespace) -> Callable[[str], None] | None:
+    """Choose how an environment's signature is looked at; one that is made on this machine needs no look."""
+    server = server_of(arguments)
+    if server is None:
+        return None
+    from pathlib import Path
+
+    from venvery.model.keys import parse_key
+    from venvery.services.approving import approver
+    from venvery.services.known_keys import default_known_keys
+
+    pinned = [parse_key(key) for key in arguments.key or os.environ.get("VENVERY_SERVER_KEY", "").split()]
+    return approver(server, pinned, default_known_keys(os.environ, Path.home()))
 
 
 def _prepare(
@@ -129,7 +146,7 @@ def _target(arguments: argparse.Namespace, chosen: str) -> tuple[dict[str, str],
 def _identity(arguments: argparse.Namespace, chosen: str) -> list[Any]:
     """Name everything beside the requirements that decides what is made."""
     names = (
-        "platform", "prefix", "bytecode", "relocatable", "pre", "resolution", "preset", "exclude_newer",
+        "platform", "prefix", "bytecode", "relocatable", "key", "pre", "resolution", "preset", "exclude_newer",
         "only_binary", "no_binary", "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
     )  # fmt: skip
     values: list[Any] = [getattr(arguments, name) for name in names]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from venvery.cli.console import say
 from venvery.cli.settings import configuration_of
-from venvery.environments.dsse import parse_key
 from venvery.environments.installed import open_installed
 from venvery.errors import VerificationFailed
+from venvery.model.keys import parse_key
 from venvery.services.keys import ServerKeys
 from venvery.services.known_keys import default_known_keys
-from venvery.services.verifying import Verified, check_files, check_signature
+from venvery.services.verifying import Verified, check_files, check_signature, server_of
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.rebuild:
             _rebuild(verified, installed, configuration)
         if not verified.problems:
-            verified.checked = check_files(installed, arguments.prefix)
+            checked = check_files(installed, arguments.prefix)
+            checked.notes = [*verified.checked.notes, *checked.notes]
+            verified.checked = checked
     except VerificationFailed as error:
         verified.problems.append(str(error))
         hint = error.hint
@@ -68,7 +70,7 @@ def _check_signature(
         verified.checked.notes.append("it is not signed")
         return
     verified.signature = check_signature(
-        Path(verified.directory),
+        server_of(installed.root),
         installed,
         pinned,
         default_known_keys(os.environ, Path.home()),

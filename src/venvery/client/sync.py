@@ -87,11 +87,13 @@ def sync(
     workers: Optional[int] = None,
     processes: Optional[bool] = None,
     force: bool = False,
+    approve: Optional[Callable[[str], None]] = None,
 ) -> SyncResult:
     """Make `directory` the environment of `request`; `open_archive(body, accept)` asks the server.
 
     `workers` and `processes` choose how layers are unpacked (None: as suits the machine). `force` makes it
-    anew although nothing changed. Raises `ClientError`; the folder is then as it was.
+    anew although nothing changed. `approve` is shown the staged folder before it takes its place, and may
+    raise. Raises `ClientError`; the folder is then as it was.
     """
     from venvery.client.errors import ClientError, LocalError
     from venvery.client.progress import Progress
@@ -105,7 +107,7 @@ def sync(
         if not force and up_to_date(place.path, request.digest, locked=True):
             state = read_state(place.path) or {}
             return SyncResult(False, str(state.get("key")), 0, 0, 0)
-        work = _Sync(place, request, open_archive, store, progress, workers, processes)
+        work = _Sync(place, request, open_archive, store, progress, workers, processes, approve)
         try:
             old = work.make()
         except OSError as error:
@@ -137,7 +139,9 @@ class _Sync:
         progress: Progress,
         workers: Optional[int],
         processes: Optional[bool],
+        approve: Optional[Callable[[str], None]],
     ) -> None:
+        self._approve = approve
         self._place = place
         self._request = request
         self._open_archive = open_archive
@@ -170,6 +174,8 @@ class _Sync:
             if attempt == ATTEMPTS - 1:
                 raise last
         assert self._stage is not None
+        if self._approve is not None:
+            self._approve(self._stage)
         old = self._place.switch(self._stage)
         self._stage = None
         return old

@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from venvery.errors import BadInput, VerificationFailed
+from venvery.errors import VerificationFailed
+from venvery.model.keys import is_key, raw_key
 
-__all__ = ["Envelope", "Signer", "is_key", "open_envelope", "parse_key", "sign", "signed_by"]
+__all__ = ["Envelope", "Signer", "open_envelope", "sign", "signed_by"]
 
-_KEY = re.compile(r"ed25519:[A-Za-z0-9_-]{43}\Z")
 MOST_SIGNATURES = 16
 
 
@@ -44,20 +43,6 @@ class Envelope:
     type: str
     signatures: tuple[tuple[str, bytes], ...]
     """(key, signature)"""
-
-
-def is_key(text: object) -> bool:
-    """Tell whether something is a public key as we write it."""
-    return isinstance(text, str) and _KEY.match(text) is not None and len(_decoded(text[8:] + "=")) == 32
-
-
-def parse_key(text: str) -> str:
-    """Check a public key that a person gave. Raises `BadInput`."""
-    if not is_key(text):
-        raise BadInput(
-            f"{text[:80]!r} is not a public key", hint="it reads ed25519: and 43 letters, as GET /v1/keys shows it"
-        )
-    return text
 
 
 def sign(payload: bytes, payload_type: str, signer: Signer) -> bytes:
@@ -106,7 +91,7 @@ def _verifies(key: str, signature: bytes, data: bytes) -> bool:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key[8:] + "=")).verify(signature, data)
+        Ed25519PublicKey.from_public_bytes(raw_key(key)).verify(signature, data)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from venvery.client.locks import FolderLock
-from venvery.environments.dsse import is_key, open_envelope, sign, signed_by
+from venvery.environments.dsse import open_envelope, sign, signed_by
 from venvery.errors import StorageFailed, VerificationFailed
 from venvery.model.digests import canonical_json, sha256
+from venvery.model.keys import is_key, raw_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -170,7 +171,7 @@ class ServerKeys:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def _private_path(self, key: str) -> Path:
-        return self._folder / f"{sha256(_raw(key))[7:23]}.key"
+        return self._folder / f"{sha256(raw_key(key))[7:23]}.key"
 
     def _write_private(self, private: Ed25519PrivateKey) -> None:
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -208,10 +209,6 @@ def _generate() -> Ed25519PrivateKey:
 def _public(private: Ed25519PrivateKey) -> str:
     raw = private.public_key().public_bytes_raw()
     return "ed25519:" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _raw(key: str) -> bytes:
-    return base64.urlsafe_b64decode(key[8:] + "=")
 
 
 def _write(path: Path, content: bytes, *, mode: int = 0o644, only_new: bool = False) -> bool:

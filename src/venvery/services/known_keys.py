@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from venvery.client.locks import FolderLock
-from venvery.environments.dsse import is_key
 from venvery.errors import BadConfiguration, StorageFailed
+from venvery.model.keys import is_key
 
 __all__ = ["KnownKeys", "default_known_keys"]
 

@@ -20,7 +20,7 @@ from venvery.model.targets import Family
 from venvery.services.keys import KnownKey, ServerKeys, reachable, read_keys
 from venvery.services.known_keys import KnownKeys
 
-__all__ = ["Signature", "Trust", "Verified", "check_files", "check_signature", "find_compiler"]
+__all__ = ["Signature", "Trust", "Verified", "check_files", "check_signature", "find_compiler", "server_of"]
 
 Trust = Literal["pinned", "endorsed", "own", "known", "first use", "nobody"]
 """Why a key is believed: it was given; one that is believed endorses it; it is this machine's own data folder's;
@@ -84,12 +84,13 @@ class Verified:
         }
 
 
+def server_of(directory: Path) -> str:
+    """Tell which server an environment says that it came from."""
+    return str((read_state(str(directory)) or {}).get("server") or "an unknown server")
+
+
 def check_signature(
-    directory: Path,
-    installed: Installed,
-    pinned: Sequence[str],
-    known: KnownKeys,
-    own: ServerKeys,
+    server: str, installed: Installed, pinned: Sequence[str], known: KnownKeys, own: ServerKeys | None
 ) -> Signature:
     """Verify the signature of an environment's manifest, and decide whether its key is believed.
 
@@ -109,10 +110,9 @@ def check_signature(
         raise VerificationFailed("the signature is not one of what it is on")
     check_statement(envelope.payload, installed.encoded)
     chain = _chain(installed)
-    server = str((read_state(str(directory)) or {}).get("server") or "an unknown server")
     if pinned:
         return Signature(key, _of_pinned(key, frozenset(pinned), chain), server)
-    if server == EMBEDDED and _is_own(key, own):
+    if server == EMBEDDED and own is not None and _is_own(key, own):
         return Signature(key, "own", server)
     believed = known.of(server)
     if not believed:
