@@ -1,0 +1,1 @@
+"""Keeping the data folder within its size, and in order."""
