@@ -293,3 +293,30 @@ def test_it_stays_when_the_server_refuses(run: Sync, server: ArchiveServer, tmp_
     assert (error.exit_code, error.status, error.hint, error.type) == (1, 422, "drop a", problem["type"])
     assert files_of(tmp_path / "env") == before
     assert strays(tmp_path) == []
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_large_layer_of_the_store_is_shared_out(
+    run: Sync,
+    server: ArchiveServer,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: bool,
+) -> None:
+    """Several workers put it in place, each some of its folders; when one finds damage, all of it comes anew."""
+    from venvery.client import lanes
+
+    monkeypatch.setattr(lanes, "LINKS", 2)
+    server.environment = Environment([library("many", files=40), library("other", files=9)])
+    assert run(store=store, workers=3, processes=processes).linked == 0
+    whole = {name: data for name, data in files_of(tmp_path / "env").items() if name.startswith("lib/")}
+    linked = run("two", directory=tmp_path / "two", store=store, workers=3, processes=processes)
+    assert (linked.linked, linked.received < 4000) == (2, True)
+    (tmp_path / "env" / SITE / "many/deep2/module2.py").write_text("edited in place\n")
+    mended = run("three", directory=tmp_path / "three", store=store, workers=3, processes=processes)
+    assert mended.linked == 1
+    for folder in ("two", "three"):
+        found = {name: data for name, data in files_of(tmp_path / folder).items() if name.startswith("lib/")}
+        assert found.keys() == whole.keys()
+    assert found == whole

@@ -248,8 +248,7 @@ def test_layers(database: Database) -> None:
     database.layers.put("sha256:a", "f", "1", {"size": 3})
     assert database.layers.get("sha256:a", "f", "1") == {"size": 3}
     database.layers.put("sha256:b", "f", "1", {"digest": "sha256:l"})
-    assert database.layers.by_digest("sha256:l") == {"digest": "sha256:l"}
-    assert database.layers.by_digest("sha256:m") is None
+    assert database.layers.by_digests(["sha256:l", "sha256:m"]) == ['{"digest":"sha256:l"}', None]
     database.layers.forget("sha256:a", "f", "1")
     assert database.layers.get("sha256:a", "f", "1") is None
     assert database.layers.get("sha256:a", "f", "2") == {"size": 2}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
 
@@ -194,6 +193,8 @@ def _is_script(path: str) -> bool:
 
 
 def _ask(path: str) -> Dict[str, Any]:
+    import subprocess
+
     try:
         done = subprocess.run(
             [path, "-I", "-c", _PROBE],

@@ -7,6 +7,7 @@ that everybody waits for always has its bytes already.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import queue
@@ -24,6 +25,8 @@ __all__ = ["Lanes", "suits_processes"]
 
 BUFFERED = 64 << 20
 """Bytes that may wait for workers."""
+LINKS = 500
+"""Files from which on a layer of the store is put in place by several workers."""
 _MESSAGE = struct.Struct("<BIQ")
 
 
@@ -67,7 +70,7 @@ class _Budget:
 class _Lane:
     """A queue of messages and whoever takes them."""
 
-    def __init__(self, worker: Worker, budget: _Budget, results: Dict[int, Any]) -> None:
+    def __init__(self, worker: Worker, budget: _Budget, results: Dict[int, List[Any]]) -> None:
         self.load = 0
         self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._worker = worker
@@ -99,7 +102,7 @@ class _Lane:
         return message
 
     def _report(self, index: int, result: object) -> None:
-        self._results[index] = result
+        self._results.setdefault(index, []).append(result)
         if isinstance(result, ClientError) and not isinstance(result, Damaged):
             self._budget.fail(result)
 
@@ -169,8 +172,9 @@ class Lanes:
     """The workers of one sync. Use: `begin`, `feed`…, `end` for each layer; `link`; then `finish`."""
 
     def __init__(self, worker: Worker, count: int, processes: bool) -> None:
+        self._worker = worker
         self._budget = _Budget(BUFFERED)
-        self._results: Dict[int, Any] = {}
+        self._results: Dict[int, List[Any]] = {}
         kind = _ProcessLane if processes else _Lane
         self._lanes = [kind(worker, self._budget, self._results) for _ in range(count)]
         self._current: Tuple[_Lane, int] = (self._lanes[0], 0)
@@ -206,7 +210,9 @@ class Lanes:
 
     def link(self, index: int, work: int) -> None:
         """Have a layer of the store put in place."""
-        self._least(work).messages.put((LINK, index, b""))
+        parts = max(1, min(len(self._lanes), work // LINKS))
+        for which in range(parts):
+            self._least(work // parts).messages.put((LINK, index, bytes([which, parts])))
 
     def finish(self) -> Dict[int, Any]:
         """Wait for all; give what became of each layer: a `Done` or an error."""
@@ -214,7 +220,17 @@ class Lanes:
             lane.messages.put((STOP, 0, b""))
         for lane in self._lanes:
             lane.wait()
-        return self._results
+        return {index: self._together(shares) for index, shares in self._results.items()}
+
+    def _together(self, shares: List[Any]) -> Any:
+        """Put the shares of a layer together; where one failed, the others are taken back."""
+        done = [share for share in shares if isinstance(share, Done)]
+        failed = [share for share in shares if not isinstance(share, Done)]
+        if failed:
+            for share in done:
+                self._worker.take_back(share)
+            return failed[0]
+        return functools.reduce(Done.joined, done)
 
     @property
     def failure(self) -> Optional[ClientError]:

@@ -175,11 +175,17 @@ class Store:
             shutil.rmtree(workplace, ignore_errors=True)  # another process was first
 
     def place(
-        self, layer: Layer, tree: Tree, listing: Listing, conflicts: List[Tuple[bytes, bytes]], aside: bytes
+        self,
+        layer: Layer,
+        tree: Tree,
+        listing: Listing,
+        conflicts: List[Tuple[bytes, bytes]],
+        aside: bytes,
+        part: Tuple[int, int] = (0, 1),
     ) -> None:
         """Put a layer into `tree`; files whose place is taken go to names that begin with `aside`.
 
-        Raises `Damaged`.
+        `part` (which, of how many): only that share of its folders. Raises `Damaged`.
         """
         at = self._at(layer.digest)
         lock = -1
@@ -194,7 +200,7 @@ class Store:
                 os.close(lock)
             raise Damaged(layer.digest) from error
         try:
-            for folder, files in contents.items():
+            for folder, files in _share_of(contents, *part):
                 tree.folder(folder)
                 placed = listing.setdefault(folder, [])
                 prefix = folder + b"/" if folder else b""
@@ -330,6 +336,14 @@ def _read_index(folder: str, layer: Layer) -> Tuple[int, Dict[bytes, List[Tuple[
     if header["digest"] != layer.digest or header["size"] != layer.size:
         raise ValueError("the index is that of another layer")
     return sealed, {_raw(path): [(_name(n), s) for n, s in files] for path, files in contents.items()}
+
+
+def _share_of(
+    contents: Dict[bytes, List[Tuple[bytes, int]]], which: int, parts: int
+) -> List[Tuple[bytes, List[Tuple[bytes, int]]]]:
+    """Give one of several nearly equal shares of a layer's folders, those that are neighbours."""
+    folders = list(contents.items())
+    return folders[len(folders) * which // parts : len(folders) * (which + 1) // parts]
 
 
 def _as_sealed(source: Tree, folder: bytes, name: bytes, size: int, sealed: int) -> bool:

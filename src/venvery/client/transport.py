@@ -13,9 +13,9 @@ import os
 import random
 import socket
 import ssl
+import sys
 import time
 import urllib.parse
-import urllib.request
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from venvery.client.archive import Stream
@@ -31,6 +31,8 @@ TRIES = 5
 LONGEST_PAUSE = 60.0
 _AGAIN = {429, 502, 503, 504}
 _MAX_PROBLEM = 4 << 20
+_SETTINGS_HAVE_PROXIES = sys.platform in ("win32", "darwin")
+"""Whether the system's settings may name a proxy, beside the environment variables."""
 
 
 class _Body(Stream):
@@ -306,7 +308,11 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def _proxies(environ: Mapping[str, str]) -> Dict[str, str]:
-    if environ is os.environ:
+    if environ is os.environ and (
+        _SETTINGS_HAVE_PROXIES or any(name.lower().endswith("_proxy") for name in environ)
+    ):
+        import urllib.request
+
         return urllib.request.getproxies()
     found = {scheme: _variable(environ, scheme + "_proxy") for scheme in ("http", "https")}
     return {scheme: url for scheme, url in found.items() if url}

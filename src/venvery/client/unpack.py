@@ -20,7 +20,10 @@ from venvery.client.tree import Listing, Tree, open_tree, sentence_for
 __all__ = ["CONFLICTS", "CUT", "DATA", "END", "LINK", "STOP", "UNPACK", "Conflict", "Done", "Worker"]
 
 STOP, UNPACK, DATA, END, CUT, LINK = range(6)
-"""Messages to a worker: (what, index of the layer, bytes). UNPACK carries the encoding."""
+"""Messages to a worker: (what, index of the layer, bytes).
+
+UNPACK carries the encoding; LINK two bytes: which share of the layer's folders, of how many.
+"""
 
 Message = Tuple[int, int, bytes]
 
@@ -46,6 +49,10 @@ class Done(NamedTuple):
     """Whether the layer store has it now."""
     linked: bool
 
+    def joined(self, other: Done) -> Done:
+        """Put two shares of a layer together; they have no folder in common."""
+        return Done({**self.listing, **other.listing}, self.conflicts + other.conflicts, self.stored, self.linked)
+
 
 class Worker:
     """Puts layers into the staged folder, one after the other."""
@@ -63,7 +70,7 @@ class Worker:
                 return
             try:
                 if what == LINK:
-                    report(index, self.link(index))
+                    report(index, self.link(index, payload[0], payload[1]))
                 elif what == UNPACK:
                     report(index, self.unpack(index, payload == b"zstd", _data(receive)))
             except ClientError as error:
@@ -91,18 +98,27 @@ class Worker:
         finally:
             tree.close()
 
-    def link(self, index: int) -> Done:
-        """Put a layer of the store in place. Raises `store.Damaged`."""
+    def link(self, index: int, which: int = 0, parts: int = 1) -> Done:
+        """Put a layer of the store, or a share of it, in place. Raises `store.Damaged`."""
         assert self._store is not None
         tree = open_tree(self._stage)
         listing: Listing = {}
         conflicts: List[Conflict] = []
+        aside = aside_prefix(index) + b"%d-" % which
         try:
-            self._store.place(self._layers[index], tree, listing, conflicts, aside_prefix(index))
+            self._store.place(self._layers[index], tree, listing, conflicts, aside, (which, parts))
             return Done(listing, conflicts, True, True)
         except BaseException:
             _take_back(tree, listing, conflicts)
             raise
+        finally:
+            tree.close()
+
+    def take_back(self, done: Done) -> None:
+        """Remove what was put in place."""
+        tree = open_tree(self._stage)
+        try:
+            _take_back(tree, done.listing, done.conflicts)
         finally:
             tree.close()
 

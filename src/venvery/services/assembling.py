@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from venvery.catalog.catalog import Catalog
@@ -110,7 +112,7 @@ class Assembler:
         manifest = Manifest.from_json(self._remembered(key).manifest)
         self._database.environments.touch(key)
         try:
-            return Assembled(manifest, tuple(self.layer(layer.digest) for layer in manifest.layers))
+            return Assembled(manifest, self._layers([layer.digest for layer in manifest.layers]))
         except NotFound:
             return None
 
@@ -152,11 +154,16 @@ class Assembler:
 
     def layer(self, digest: str) -> LayerInfo:
         """Give a layer by its digest. Raises `NotFound`."""
-        stored = self._database.layers.by_digest(digest)
-        layer = None if stored is None else LayerInfo.from_json(stored)
-        if layer is None or not self._has(layer):
-            raise NotFound(f"no layer is known under {digest}", hint="ask for its environment anew")
-        return layer
+        return self._layers([digest])[0]
+
+    def _layers(self, digests: Sequence[str]) -> tuple[LayerInfo, ...]:
+        found = []
+        for digest, text in zip(digests, self._database.layers.by_digests(digests), strict=True):
+            layer = None if text is None else _read_layer(text)
+            if layer is None or not self._has(layer):
+                raise NotFound(f"no layer is known under {digest}", hint="ask for its environment anew")
+            found.append(layer)
+        return tuple(found)
 
     async def _layer(self, wheel: DistFile, family: Family) -> LayerInfo:
         """Give the layer of a wheel, building it when nobody has."""
@@ -230,6 +237,12 @@ def chosen_only(lock: Lock) -> Lock:
     """Leave of a lock what its first target uses: of each pin the one wheel. Raises `NoUsableFile`."""
     pins = (replace(pin, files=(lock.wheel_for(pin, 0),)) for pin in lock.pins_for(0))
     return replace(lock, pins=tuple(pins))
+
+
+@lru_cache(maxsize=4096)
+def _read_layer(text: str) -> LayerInfo:
+    """Read a stored layer; the same ones are asked for again and again."""
+    return LayerInfo.from_json(json.loads(text))
 
 
 def _recipe(direct_url: str | None) -> str:

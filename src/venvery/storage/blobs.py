@@ -289,7 +289,7 @@ class Blobs:
         if not is_digest(digest):  # a digest becomes a path: nothing else may
             raise NotFound(f"{digest[:80]!r} is not a digest")
         name = hex_of(digest)
-        return self._folder / name[:2] / name[2:]
+        return Path(f"{self._folder}/{name[:2]}/{name[2:]}")  # asked hundreds of times for each environment
 
     @contextlib.contextmanager
     def _found(self, digest: str) -> Iterator[None]:

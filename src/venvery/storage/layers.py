@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from venvery.storage.transactions import upsert
@@ -32,11 +33,10 @@ class Layers:
             info = transaction.value(_GET, wheel=wheel_sha256, family=family, recipe=recipe)
         return None if info is None else json.loads(info)
 
-    def by_digest(self, digest: str) -> dict[str, Any] | None:
-        """Give what is known of the layer with that digest, whichever wheel it was made from."""
+    def by_digests(self, digests: Iterable[str]) -> list[str | None]:
+        """Give what is known of layers, as JSON text, in one transaction; None for one that is not known."""
         with self._database.look() as transaction:
-            info = transaction.value(_BY_DIGEST, digest=digest)
-        return None if info is None else json.loads(info)
+            return [transaction.value(_BY_DIGEST, digest=digest) for digest in digests]
 
     def put(self, wheel_sha256: str, family: str, recipe: str, info: dict[str, Any]) -> None:
         """Remember a layer whose blob is safely stored; the same key again replaces it."""
