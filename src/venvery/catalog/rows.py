@@ -48,6 +48,8 @@ class Names:
     def __init__(self, project: NormalizedName) -> None:
         self.project = project
         self._ours: dict[tuple[str, str], bool] = {}
+        self._wheels: dict[str, bool] = {}
+        self._versions: dict[str, Version | None] = {}
 
     def parse(self, filename: str) -> Parsed | None:
         """Read a file name as (version, tag or "" for an sdist, build).
@@ -58,10 +60,16 @@ class Names:
             return self._sdist(filename)
         name, _, rest = filename.partition("-")
         version, _, end = rest.partition("-")
-        if not self._is_ours(name, "-1-py3-none-any.whl"):
+        ours = self._wheels.get(name)
+        if ours is None:
+            ours = self._wheels[name] = self._is_ours(name, "-1-py3-none-any.whl")
+        tagged = _end(end) if ours else None
+        if tagged is None:
             return None
-        tagged, parsed = _end(end), _version(version)
-        return None if tagged is None or parsed is None else (parsed, *tagged)
+        if version not in self._versions:
+            self._versions[version] = _version(version)
+        parsed = self._versions[version]
+        return None if parsed is None else (parsed, tagged[0], tagged[1])
 
     def _is_ours(self, name: str, rest: str) -> bool:
         """Let the reference judge the part that is the name, in a file name whose other parts are surely good."""
@@ -119,11 +127,15 @@ def rows_of(
     seen: dict[str, float] = dict(before["seen"]) if before else {}
     given = _given_times(before) if before else {}
     rows: dict[str, list[Any]] = {}
+    numbers: dict[int, tuple[int, Version]] = {}
     for filename, url, hashes, python, yanked, metadata, size, uploaded in links:
         name = parse(filename)
         if name is None or filename in rows:
             continue
         version, tag, build = name
+        numbered = numbers.get(id(version))  # hashing a version takes longer than all the rest of a row
+        if numbered is None:
+            numbered = numbers[id(version)] = versions[version], version
         folder, _, last = url.rpartition("/")
         digest = hashes.get("sha256")
         if digest is not None and len(digest) != 64:
@@ -136,7 +148,7 @@ def rows_of(
             filename,
             folder,
             None if last == filename else last,
-            versions[version],
+            numbered[0],
             tags[tag],
             build or None,
             digest,

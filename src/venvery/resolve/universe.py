@@ -50,8 +50,13 @@ class Universe:
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
         by_version: dict[Version, list[DistFile]] = {}
+        last: Version | None = None
+        files: list[DistFile] = []
         for file in listing.files:
-            by_version.setdefault(file.version, []).append(file)
+            if file.version is not last:  # hashing versions takes long, and most files follow one of their kind
+                last = file.version
+                files = by_version.setdefault(last, [])
+            files.append(file)
         self.versions: tuple[Version, ...] = tuple(sorted(by_version))
         self.by_version: tuple[tuple[DistFile, ...], ...] = tuple(
             tuple(by_version[version]) for version in self.versions
