@@ -434,3 +434,45 @@ def test_what_is_no_environment(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(BadInput):
             open_installed(folder)
+
+
+def test_a_folder_may_be_named_in_any_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from venvery.services.relocating import relocate
+
+    link = place.folder / "link"
+    link.symlink_to(place.root)
+    monkeypatch.chdir(place.folder)
+    for path in (link, Path("env"), Path("config/../env"), place.folder / "env/../env"):
+        assert check_files(open_installed(path), None).findings == []
+    for path in (link, Path("env"), place.folder / "env/../env"):
+        assert not set(relocate(path).changed) - {
+            "bin/python",
+            "pyvenv.cfg",
+            ".venvery/head.json",
+            ".venvery/sync.json",
+        }
+    assert place.found() == set()
+
+
+def test_an_interpreter_in_the_environment_is_not_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = place.folder / "ran"
+    (place.root / "bin/python3.11").unlink()
+    (place.root / "bin/python3.11").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (place.root / "bin/python3.11").chmod(0o755)
+    flip(place.root / PYC)
+    monkeypatch.setenv("PATH", f"{place.root}/bin:{os.environ['PATH']}")
+    assert ("differs", PYC) in place.found()
+    assert not ran.exists()
+
+
+def test_one_for_another_system(workshop: Workshop, tmp_path: Path) -> None:
+    from tests.environments.workshop import WINDOWS
+
+    wheel = make_wheel("program", "1.0", entry_points={"console_scripts": {"hello": "program:main"}})
+    manifest, layers = workshop.environment([wheel], WINDOWS)
+    data = b"".join(workshop.archive(manifest, layers, "C:\\env", "gzip").chunks())
+    unpack(data, tmp_path / "env", "gzip", "gnu-tar")
+    installed = open_installed(tmp_path / "env")
+    assert check_files(installed, "C:\\env").findings == []
+    flip(tmp_path / "env/Scripts/hello.exe")
+    assert [finding.path for finding in check_files(installed, "C:\\env").findings] == ["Scripts/hello.exe"]

@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_signature(
     verified: Verified, installed: Installed, pinned: list[str], configuration: Configuration, *, needed: bool
 ) -> None:
-    """Check who signed it; where the wheels themselves are looked at, an unsigned one will do."""
-    if not needed and not pinned and not (installed.root / ".venvery" / "provenance.json").exists():
-        verified.checked.notes.append("it is not signed")
+    """Check who signed it; where the wheels themselves are looked at, that matters only if a key was given."""
+    if not needed and not pinned:
+        verified.checked.notes.append("its signature was not needed, and not looked at")
         return
     verified.signature = check_signature(
         server_of(installed.root),
@@ -83,7 +83,7 @@ def _rebuild(verified: Verified, installed: Installed, configuration: Configurat
     from venvery.services.rebuilding import rebuild
 
     with watching() as report:
-        rebuilt = asyncio.run(rebuild(installed.manifest, configuration, report))
+        rebuilt = asyncio.run(rebuild(installed, configuration, report))
     verified.rebuilt = rebuilt.layers
     verified.problems += rebuilt.problems
 
@@ -91,13 +91,13 @@ def _rebuild(verified: Verified, installed: Installed, configuration: Configurat
 def _tell(verified: Verified, hint: str | None) -> None:
     checked, signature = verified.checked, verified.signature
     if signature is not None:
-        say(f"signed by {signature.key}: {_WHY[signature.trust].format(server=signature.server)}")
+        say(f"signed by {signature.key}: {_WHY[signature.trust].format(server=_printable(signature.server))}")
     if verified.rebuilt is not None:
         say(f"{verified.rebuilt} layers made again from wheels of the index are those of the manifest")
     for problem in verified.problems:
-        say(f"error: {problem}")
+        say(f"error: {_printable(problem)}")
     for finding in verified.wrong[:SHOWN]:
-        say(f"{finding.kind}: {_printable(finding.path) or '-'} ({finding.about})")
+        say(f"{finding.kind}: {_printable(finding.path) or '-'} ({_printable(finding.about)})")
     if len(verified.wrong) > SHOWN:
         say(f"… and {len(verified.wrong) - SHOWN} more")
     for note in checked.notes:

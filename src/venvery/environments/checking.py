@@ -43,6 +43,7 @@ Compile = Callable[[Sequence[tuple[str, bytes]]], Iterable[bytes] | None]
 
 _OWN = frozenset({"sync.json", *DOCUMENTS})
 _CHUNK = 1 << 20
+_LARGEST_RECORD = 256 << 20
 _MODES_BUDGET = 1 << 30
 """Bytes that are hashed to find out whose executable bit is wrong."""
 _PYC = re.compile(r"(.*?)(?:^|/)__pycache__/([^/]+)\.[a-z]+-\d+t?(?:\.opt-[12])?\.pyc\Z")
@@ -142,10 +143,11 @@ class _Check:
         if record is None or not self._is_file(record):
             return entry
         entry.record = record
-        content = (self._root / record).read_bytes()
+        with (self._root / record).open("rb") as file:
+            content = file.read(_LARGEST_RECORD)
         entry.trusted = hashlib.sha256(content).hexdigest() == layer.record
         try:
-            rows = list(csv.reader(content.decode().splitlines()))
+            rows = list(csv.reader(content.decode().splitlines())) if len(content) < _LARGEST_RECORD else []
         except (UnicodeDecodeError, csv.Error):
             rows = []
         for row in rows:
@@ -301,7 +303,7 @@ class _Check:
 
     def _check_head(self, owners: Mapping[str, _Layer]) -> None:
         options = self._installed.options
-        if options.prefix != self._prefix and not options.relocatable:
+        if not _same_place(options.prefix, self._prefix) and not options.relocatable:
             self._tell("differs", ".venvery/head.json", f"it was made to live in {options.prefix}")
         for file in head_files(self._installed.manifest, self._installed.parts, options):
             if file.path in owners:
@@ -389,6 +391,11 @@ def _is_text(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in path
+
+
+def _same_place(one: str, other: str) -> bool:
+    """Tell whether two paths are one folder, which may be named by a link."""
+    return one == other or os.path.realpath(one) == os.path.realpath(other)
 
 
 def _same_version(written: str, version: str) -> bool:

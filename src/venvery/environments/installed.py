@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def open_installed(directory: Path) -> Installed:
     Raises `BadInput` for a folder that is no environment of ours, `VerificationFailed` for one whose documents
     are damaged, hostile or contradict each other.
     """
-    root = directory.absolute()
+    root = Path(os.path.abspath(directory))  # noqa: PTH100 - `..` goes, links stay as they are named
     if not (root / ".venvery" / "manifest.json").is_file():
         what = "is no environment that venvery made" if root.is_dir() else "is not there"
         raise BadInput(f"{directory} {what}", hint="it would have a file .venvery/manifest.json")

@@ -15,7 +15,8 @@ from pathlib import Path
 from venvery.catalog.catalog import Catalog
 from venvery.catalog.reporter import Reporter
 from venvery.config import Configuration
-from venvery.environments import RECIPE, LayerInfo, Manifest, build_layer, compile_layers, environment_key
+from venvery.environments import RECIPE, LayerInfo, build_layer, compile_layers, environment_key
+from venvery.environments.installed import Installed
 from venvery.environments.manifest import PinnedWheel
 from venvery.environments.parts import gather_parts
 from venvery.errors import NoUsableFile, WrongHash
@@ -39,8 +40,9 @@ class Rebuilt:
     problems: list[str] = field(default_factory=list)
 
 
-async def rebuild(manifest: Manifest, configuration: Configuration, report: Reporter | None = None) -> Rebuilt:
-    """Make every layer of a manifest again and compare. Raises `SourceFailed` when an index fails."""
+async def rebuild(installed: Installed, configuration: Configuration, report: Reporter | None = None) -> Rebuilt:
+    """Make every layer of an environment again and compare. Raises `SourceFailed` when an index fails."""
+    manifest = installed.manifest
     if manifest.recipe != RECIPE:
         problem = f"it was made by recipe {manifest.recipe}, and this venvery makes layers by recipe {RECIPE}"
         return Rebuilt(problems=[problem])
@@ -56,13 +58,16 @@ async def rebuild(manifest: Manifest, configuration: Configuration, report: Repo
                 network=configuration.network,
                 reporter=report,
             ) as catalog:
-                return await _Rebuilding(manifest, catalog, blobs, configuration.allowed_urls).run()
+                return await _Rebuilding(installed, catalog, blobs, configuration.allowed_urls).run()
 
 
 class _Rebuilding:
-    def __init__(self, manifest: Manifest, catalog: Catalog, blobs: Blobs, allowed_urls: tuple[str, ...]) -> None:
-        self._manifest = manifest
-        self._family = manifest.target.family
+    def __init__(
+        self, installed: Installed, catalog: Catalog, blobs: Blobs, allowed_urls: tuple[str, ...]
+    ) -> None:
+        self._root = installed.root
+        self._manifest = installed.manifest
+        self._family = installed.manifest.target.family
         self._catalog = catalog
         self._blobs = blobs
         self._allowed_urls = allowed_urls
@@ -135,7 +140,7 @@ class _Rebuilding:
         layers = [layer for layer in self._manifest.layers if layer.kind == "bytecode"]
         if not layers:
             return
-        interpreter = find_compiler(self._family)
+        interpreter = find_compiler(self._family, self._root)
         if interpreter is None:
             self._tell(f"its bytecode cannot be made again: there is no Python {self._family.python} here")
             return

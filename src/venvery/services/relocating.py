@@ -54,9 +54,11 @@ def relocate(directory: Path, python: str | None = None) -> Relocated:
         raise BadInput(f"{directory} was made for another system than this one")
     with Place(str(directory)).lock():
         base = _base(installed, python)
+        there = os.path.realpath(installed.options.prefix) == os.path.realpath(installed.root)
         options = replace(
             installed.options,
-            prefix=str(installed.root),
+            # One that is named by a link is where it was.
+            prefix=installed.options.prefix if there else str(installed.root),
             python=base[0],
             python_version=base[1],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,15 +152,20 @@ def check_files(installed: Installed, prefix: str | None) -> Checked:
     family = installed.manifest.target.family
 
     def compile_anew(modules: Sequence[tuple[str, bytes]]) -> Iterable[bytes] | None:
-        interpreter = find_compiler(family)
+        interpreter = find_compiler(family, installed.root)
         return None if interpreter is None else compile_modules(modules, family, interpreter)
 
     return check_installed(installed, prefix, compile_anew)
 
 
-def find_compiler(family: Family) -> str | None:
-    """Find an interpreter that compiles for a family: on PATH, never the one that an environment names."""
+def find_compiler(family: Family, root: Path) -> str | None:
+    """Find an interpreter that compiles for a family: on PATH, but never one in the environment `root` itself."""
+    inside = os.path.realpath(root)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    outside = [
+        folder for folder in folders if not f"{os.path.realpath(folder)}{os.sep}".startswith(inside + os.sep)
+    ]
     try:
-        return find_python(family.python).executable
+        return find_python(family.python, {**os.environ, "PATH": os.pathsep.join(outside)}).executable
     except ClientError:
         return None
