@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ def in_house(
     configuration: Configuration, work: Callable[[House], Awaitable[T]], report: Reporter | None = None
 ) -> T:
     """Open the house, let it work, close it."""
+    # Whole listings come to stay, and the process soon goes: looking for garbage all the time finds none.
+    gc.set_threshold(500_000, 50, 100)
 
     async def run() -> T:
         async with open_house(configuration, report=report, trusts_locks=True) as house:
