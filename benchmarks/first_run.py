@@ -138,6 +138,9 @@ def main() -> int:
     if reason is not None:
         print(f"error: the index that pip is configured for does not answer: {reason}", file=sys.stderr)
         return 3
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if busy > 1:
+        print(f"warning: the machine is busy with other work (load {busy:.1f})", file=sys.stderr)
     # hardlinks work within one file system only: everything lies in one scratch folder
     scratch = Path(tempfile.mkdtemp(prefix="first-run-", dir=options.scratch))
     try:
@@ -146,7 +149,7 @@ def main() -> int:
             measured = measure(contestants(scratch, uv, command, server), options.runs, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    versions = f"{machine()}; {_says(uv, '--version')}; pip {_pip_version()}"
+    versions = f"{machine()}, load before the start {busy:.1f}; {_says(uv, '--version')}; pip {_pip_version()}"
     title = "From the request to a usable environment: django and requests"
     text = (
         f"# {title}\n\n"
