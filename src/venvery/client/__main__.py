@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,7 @@ __all__ = ["main"]
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command; give its exit code (0 done, 1 the answer is no, 2 bad input, 3 something failed)."""
+    gc.disable()  # nothing here lives long enough for it to pay
     from venvery.client.errors import ClientError
 
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))

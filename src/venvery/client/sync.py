@@ -30,6 +30,8 @@ __all__ = ["SyncRequest", "SyncResult", "sync", "up_to_date"]
 
 ATTEMPTS = 4
 """How often a sync goes on after a connection that broke or a damaged layer in the store."""
+FEW_LINKS = 6000
+"""Files that are linked sooner by this process than by others that have to be made first."""
 MAX_HAVE = 4000
 """Layers that we name to the server at most."""
 
@@ -258,11 +260,13 @@ class _Sync:
         missing = [layer for layer in layers if layer.digest not in skipped]
         self._progress.manifest(len(layers), len(missing), sum(layer.size for layer in missing))
         assert self._stage is not None
-        lanes = Lanes(
-            Worker(self._stage, layers, self._store),
-            self._workers or min(4, _cpus()),
-            suits_processes() if self._processes is None else self._processes,
-        )
+        by_itself = self._workers is None and self._processes is None
+        if by_itself and not missing and sum(layer.files for layer in layers) < FEW_LINKS:
+            workers, processes = 1, False
+        else:
+            workers = self._workers or min(4, _cpus())
+            processes = suits_processes() if self._processes is None else self._processes
+        lanes = Lanes(Worker(self._stage, layers, self._store), workers, processes)
         cut: Optional[ClientError] = None
         try:
             self._distribute(archive, lanes)
