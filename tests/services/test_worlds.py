@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from tests.acceptance.helpers import TINY, refuses
 from tests.services.opening import JOB, TARGET, Opened, in_house, versions
 from tests.support.index_server import IndexServer
 from tests.support.running import Venvery
+from tests.support.sdists import make_sdist
 from tests.support.wheels import make_wheel
 from venvery.errors import BadInput, NotFound, Unsatisfiable, UrlNotAllowed
+from venvery.model.names import normalize
 from venvery.resolve import Resolution, solve
 from venvery.services.documents import Defaults, read_body
 from venvery.services.worlds import World, replay
@@ -96,6 +99,18 @@ def test_yanked_releases_pythons_and_upload_times_are_kept(index: IndexServer, d
     with pytest.raises(NotFound, match=r"odd-1-py3-none-any\.whl"):
         answer(data, before)  # its metadata was not looked at
     assert versions(answer(recorded(index, data_dir, before)).lock) == {"odd": "1"}
+
+
+def test_names_from_before_their_standards_are_read_as_the_catalog_reads_them(
+    index: IndexServer, data_dir: Path
+) -> None:
+    sdist = make_sdist("odd", "1")
+    index.world.add(replace(sdist, filename="odd-1-post3.tar.gz"), project="odd")
+    index.world.add(make_wheel("odd", "1"))
+    body = {"requirements": ["odd"], "target": TARGET, "options": {"only_binary": ":all:"}}
+    data = recorded(index, data_dir, body)
+    assert "odd-1-post3.tar.gz" in {row[0] for row in World.unpack(data).projects[normalize("odd")]["files"]}
+    assert versions(answer(data).lock) == {"odd": "1"}
 
 
 def test_what_it_does_not_hold_is_said(index: IndexServer, data_dir: Path) -> None:

@@ -26,9 +26,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from venvery.catalog.catalog import Catalog
+from venvery.catalog.rows import Names
 from venvery.errors import BadInput, NotFound, Unsatisfiable
 from venvery.model.digests import canonical_json, sha256
-from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata, parse_filename
+from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
 from venvery.model.names import NormalizedName, normalize
 from venvery.model.requests import ResolveRequest
 from venvery.resolve import MemoryShelf, Resolution, Universe, solve
@@ -143,7 +144,8 @@ def _metadata(metadata: CoreMetadata | NoMetadata) -> Any:
 
 
 def _universe(project: NormalizedName, recorded: Mapping[str, Any]) -> Universe:
-    files = tuple(_file(project, *row) for row in recorded["files"])
+    names = Names(project)
+    files = tuple(_file(names, *row) for row in recorded["files"])
     revision = sha256(canonical_json([project, recorded["files"]]))
     universe = Universe(Listing(project, revision, files, recorded["known"]))
     for file in files:
@@ -158,24 +160,25 @@ def _universe(project: NormalizedName, recorded: Mapping[str, Any]) -> Universe:
 
 
 def _file(
-    project: NormalizedName,
+    names: Names,
     filename: str,
     python: str | None,
     yanked: str | None,
     time: int | None,
     digest: str | None,
 ) -> DistFile:
-    name = parse_filename(filename)
-    if name is None:
+    parsed = names.parse(filename)
+    if parsed is None:
         raise ValueError(f"{filename} is no distribution file")
+    version, tag, build = parsed
     return DistFile(
         filename=filename,
         url=PLACE + filename,
-        project=project,
-        version=name.version,
-        kind=name.kind,
-        tag=name.tag,
-        build=name.build,
+        project=names.project,
+        version=version,
+        kind="wheel" if filename.endswith(".whl") else "sdist",
+        tag=tag,
+        build=build,
         sha256=digest,
         requires_python=python,
         yanked=yanked,
