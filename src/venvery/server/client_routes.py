@@ -28,7 +28,7 @@ _HEADERS = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; fi
 )
 @router.head(f"/{_NAME}", include_in_schema=False)
 async def client(request: Request) -> Response:
-    """Give the client; the same bytes from every server of the same version."""
+    """Give the client; the same bytes from every server of the same version on the same Python."""
     data, digest = _packed()
     return send(
         request,
