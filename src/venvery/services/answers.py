@@ -28,6 +28,8 @@ MOST_HELD = 1024
 MOST_STORED = 20_000
 """Answers that are kept in the database; those that were not used for longest go first."""
 _TIDY_EVERY = 256
+_WRITE_AFTER = 0.05
+"""Seconds until an answer is written down: whoever asked has it by then."""
 
 
 class Answer:
@@ -77,6 +79,7 @@ class Answers:
         self._held: OrderedDict[str, Answer] = OrderedDict()
         self._writing: set[asyncio.Task[None]] = set()
         self._written = 0
+        self._in_haste = asyncio.Event()
 
     def holds_now(self, answer: Answer) -> bool:
         """Tell, without looking at a single listing, whether an answer certainly still holds.
@@ -120,8 +123,10 @@ class Answers:
 
     async def flush(self) -> None:
         """Wait until all answers are in the database."""
+        self._in_haste.set()
         while self._writing:
             await asyncio.gather(*self._writing)
+        self._in_haste.clear()
 
     def _hold(self, key: str, answer: Answer) -> None:
         self._held[key] = answer
@@ -174,6 +179,8 @@ class Answers:
             if self._written % _TIDY_EVERY == 1:
                 self._database.answers.keep_newest(MOST_STORED)
 
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._in_haste.wait(), _WRITE_AFTER)
         with suppress(VenveryError):  # the answer is right all the same; the next process computes it again
             await asyncio.to_thread(write)
 
