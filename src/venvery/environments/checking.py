@@ -110,7 +110,8 @@ class _Check:
         self._family = installed.manifest.target.family
         self._compile = compile_modules
         self._found = dict(_scan(installed.root))
-        self._records = [path for path in self._found if path.endswith(".dist-info/RECORD")]
+        folders = {path.rpartition("/")[0] for path in self._found if ".dist-info/" in path}
+        self._dist_infos = sorted(folder for folder in folders if folder.endswith(".dist-info"))
         self._claimed: set[str] = set()
         self._modules_of: dict[str, list[str]] = {}
         """Wheel layer's digest → its modules."""
@@ -141,6 +142,7 @@ class _Check:
         folder = self._dist_info(layer)
         record = None if folder is None else f"{folder}/RECORD"
         if record is None or not self._is_file(record):
+            entry.record = record or ""
             return entry
         entry.record = record
         with (self._root / record).open("rb") as file:
@@ -163,8 +165,7 @@ class _Check:
         return entry
 
     def _dist_info(self, layer: Layer) -> str | None:
-        for path in self._records:
-            folder = path.rpartition("/")[0]
+        for folder in self._dist_infos:
             if folder.rpartition("/")[0] != self._family.purelib:
                 continue
             project, _, version = folder.rpartition("/")[2].removesuffix(".dist-info").partition("-")
@@ -202,8 +203,8 @@ class _Check:
         missing = [path for path in entry.paths if not self._is_file(path)]
         for path in missing:
             self._tell("missing", path, entry.name)
-        if entry.layer.kind == "wheel" and not entry.record:
-            self._tell("missing", "", f"the RECORD of {entry.name}")
+        if entry.layer.kind == "wheel" and not self._is_file(entry.record):
+            self._tell("missing", entry.record, f"the RECORD of {entry.name}")
             return
         if not missing and self._fragment(entry.paths) == entry.layer.digest:
             self._checked.layers += 1
@@ -281,6 +282,9 @@ class _Check:
             self._checked.files += len(entry.paths) - len(replaced)
             self._checked.notes.append(f"{len(replaced)} files of {entry.name} are replaced by those of others")
         elif not wrong:
+            for path in self._wrong_modes(entry):
+                self._tell("mode", path, entry.name)
+                return
             self._tell("unproven", "", f"{entry.name} is not what was signed")
 
     def _fragment(self, paths: Iterable[str], executable: set[str] | None = None) -> str:
@@ -334,9 +338,10 @@ class _Check:
     def _is_config(self, content: bytes, made: bytes) -> bool:
         """Compare pyvenv.cfg by what it says; the interpreter that was found at first use is in it since."""
         said, right = _settings(content), _settings(made)
-        if self._installed.options.python is None and {"home", "version"} <= said.keys():
-            right |= {"home": said["home"], "version": said["version"]}
-        return said == right
+        if self._installed.options.python is None:
+            right += [(key, value) for key, value in said if key in ("home", "version")][:2]
+        # As lists: which of two lines with one key counts is the interpreter's business.
+        return sorted(said) == sorted(right) and content.endswith(b"\n")
 
     def _about_interpreter(self) -> str:
         link = self._root / ("bin/python" if self._family.os == "posix" else "Scripts/python.exe")
@@ -405,11 +410,10 @@ def _same_version(written: str, version: str) -> bool:
         return False
 
 
-def _settings(content: bytes) -> dict[str, str]:
+def _settings(content: bytes) -> list[tuple[str, str]]:
     lines = content.decode("utf-8", "surrogateescape").splitlines()
-    return {
-        key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines if line.strip())
-    }
+    parted = (line.partition("=") for line in lines if line.strip())
+    return [(key.strip(), value.strip()) for key, _, value in parted]
 
 
 def _same_bill(one: bytes, other: bytes) -> bool:
