@@ -21,7 +21,7 @@ from venvery.environments.checking import Checked
 from venvery.environments.dsse import sign
 from venvery.environments.installed import Installed, open_installed
 from venvery.environments.provenance import PAYLOAD_TYPE, statement
-from venvery.errors import BadInput, VerificationFailed
+from venvery.errors import BadConfiguration, BadInput, VerificationFailed
 from venvery.services.attesting import Attester
 from venvery.services.keys import ServerKeys
 from venvery.services.known_keys import KnownKeys
@@ -329,6 +329,29 @@ def test_an_attacker_who_copies_the_list_of_keys(place: Place) -> None:
     (place.root / ".venvery/keys.json").write_text(json.dumps({"venvery_keys": 1, "keys": listed}))
     with pytest.raises(VerificationFailed, match="not the key that is known"):
         place.signature()
+
+
+def test_one_that_tar_has_unpacked_may_be_any_servers(place: Place) -> None:
+    (place.root / ".venvery/sync.json").unlink()
+    key = place.keys.current.key
+    assert place.signature() == Signature(key, "first use", "an unknown server")
+    assert place.signature().trust == "known"
+    resign(place, ServerKeys(place.folder / "another"))
+    assert place.signature().trust == "first use"
+    resign(place, place.keys)
+    assert place.signature().trust == "known"
+    place.keys.rotate()
+    resign(place, place.keys)
+    assert place.signature().trust == "endorsed"
+
+
+def test_known_keys_that_are_damaged_are_said(place: Place) -> None:
+    place.signature()
+    for content in ("", "[]", '{"servers": 1}', '{"servers": {"x": {"keys": ["y"]}}}'):
+        place.known.path.write_text(content)
+        with pytest.raises(BadConfiguration, match="is damaged"):
+            place.signature()
+        assert place.known.path.read_text() == content
 
 
 def test_this_machines_own_key_needs_no_belief(place: Place) -> None:

@@ -46,6 +46,10 @@ class KnownKeys:
         entry = self._servers().get(server, {})
         return frozenset(entry.get("keys", ()))
 
+    def all(self) -> frozenset[str]:
+        """Give the keys of all servers. Raises `BadConfiguration` for a damaged file."""
+        return frozenset(key for entry in self._servers().values() for key in entry["keys"])
+
     def add(self, server: str, keys: frozenset[str]) -> None:
         """Believe further keys of a server. Raises `BadConfiguration` or `StorageFailed`."""
         try:

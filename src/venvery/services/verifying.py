@@ -27,6 +27,7 @@ Trust = Literal["pinned", "endorsed", "own", "known", "first use", "nobody"]
 """Why a key is believed: it was given; one that is believed endorses it; it is this machine's own data folder's;
 it is known of that server; it is seen for the first time. `nobody`: no key was needed."""
 
+UNKNOWN = "an unknown server"
 EMBEDDED = "this machine"
 """What sync writes down in place of a server's URL where there was none."""
 
@@ -87,7 +88,7 @@ class Verified:
 
 def server_of(directory: Path) -> str:
     """Tell which server an environment says that it came from."""
-    return str((read_state(str(directory)) or {}).get("server") or "an unknown server")
+    return str((read_state(str(directory)) or {}).get("server") or UNKNOWN)
 
 
 def check_signature(
@@ -115,8 +116,9 @@ def check_signature(
         return Signature(key, _of_pinned(key, frozenset(pinned), chain), server)
     if server == EMBEDDED and own is not None and _is_own(key, own):
         return Signature(key, "own", server)
-    believed = known.of(server)
-    if not believed:
+    # Unpacked with tar, it does not say where it is from: then any server's key will do.
+    believed = known.of(server) if server != UNKNOWN else known.all()
+    if not believed or (server == UNKNOWN and key not in reachable(chain, believed)):
         known.add(server, frozenset({key}))
         return Signature(key, "first use", server)
     if key in believed:
