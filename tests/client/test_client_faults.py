@@ -257,7 +257,7 @@ def test_a_layer_in_use_is_not_evicted(run: Sync, store: Store, tmp_path: Path) 
 
 def test_what_dead_runs_left_is_cleared(run: Sync, store: Store, tmp_path: Path) -> None:
     dead = Path(store.root, "tmp/dead")
-    (dead / "tree").mkdir(parents=True)
+    (dead / "files").mkdir(parents=True)
     alive = Path(store.root, "tmp/alive")
     alive.mkdir()
     lock = store_module._hold(str(alive))

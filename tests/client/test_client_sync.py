@@ -258,8 +258,8 @@ def test_a_damaged_store_mends_itself(run: Sync, server: ArchiveServer, store: S
     os.utime(edited)
     with edited.open("a") as file:
         file.write("# edited in place\n")
-    lost = next(Path(store.root).glob("layers/*/tree/*/*/*/big/__init__.py"))
-    lost.unlink()
+    kept = {path.stat().st_ino: path for path in Path(store.root).glob("layers/*/files/*")}
+    kept[(tmp_path / f"env/{SITE}/big/__init__.py").stat().st_ino].unlink()
     done = run(directory=tmp_path / "other", store=store)
     assert (done.layers, done.linked) == (3, 1)
     assert "edited" not in (tmp_path / f"other/{SITE}/alpha/__init__.py").read_text()

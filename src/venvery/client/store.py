@@ -1,7 +1,7 @@
 """The local layer store: layers seen before, shared by hard links between environments and projects.
 
     layers/<hex digest>/index.json    what is in it; its time stamp says when it was sealed
-    layers/<hex digest>/tree/…        the files
+    layers/<hex digest>/files/N       the files, numbered as the index lists them: no folders to make or to enter
     tmp/…                             what is being added or removed
 
 A layer is filled under `tmp` and renamed into place, so it is there whole or not at all. Its use is held by
@@ -25,7 +25,7 @@ import shutil
 import stat
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from venvery.client.archive import Layer
 from venvery.client.errors import ClientError, UsageError
@@ -46,6 +46,10 @@ LinkMode = str
 """One of `LINK_MODES`."""
 _FICLONE = 0x40049409
 """Linux: make a file share the blocks of another, each with its own content from then on (ioctl_ficlone(2))."""
+
+
+Contents = Dict[bytes, List[Tuple[bytes, int]]]
+"""Folder → (name, size) of each file in it, in the order in which the files are numbered."""
 
 
 class Damaged(ClientError):
@@ -137,10 +141,11 @@ class Store:
         workplace = os.path.join(self.root, "tmp", f"{layer.digest[7:]}-{os.urandom(6).hex()}")
         lock = -1
         try:
-            os.makedirs(os.path.join(workplace, "tree"))
+            os.makedirs(os.path.join(workplace, "files"))
             lock = _hold(workplace)
-            self._fill(os.path.join(workplace, "tree"), tree, listing, aside)
-            _write_index(workplace, layer, listing, aside)
+            contents = _arrange(tree, listing, aside)
+            self._fill(os.path.join(workplace, "files"), tree, contents, dict(aside))
+            _write_index(workplace, layer, contents)
             self._enter(workplace, layer.digest)
             return True
         except (OSError, ClientError):
@@ -152,17 +157,19 @@ class Store:
             if lock >= 0:
                 os.close(lock)
 
-    def _fill(self, root: str, tree: Tree, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> None:
+    def _fill(self, root: str, tree: Tree, contents: Contents, aside: Dict[bytes, bytes]) -> None:
         kept = open_tree(root)
+        number = 0
         try:
-            for folder, files in listing.items():
-                kept.folder(folder)
-                prefix = folder + b"/" if folder else b""
+            for folder, files in contents.items():
                 for name, _ in files:
-                    self._share(tree, folder, name, kept, prefix + name, storing=True)
-            for path, lies in aside:
-                folder, _, name = lies.rpartition(b"/")
-                self._share(tree, folder, name, kept, path, storing=True)
+                    lies = aside.get(folder + b"/" + name if folder else name)
+                    if lies is None:
+                        self._share(tree, folder, name, kept, b"%d" % number, storing=True)
+                    else:
+                        place, _, other = lies.rpartition(b"/")
+                        self._share(tree, place, other, kept, b"%d" % number, storing=True)
+                    number += 1
         finally:
             kept.close()
 
@@ -193,26 +200,27 @@ class Store:
         try:
             lock = _hold(at, exclusive=False)
             sealed, contents = _read_index(at, layer)
-            source = open_tree(os.path.join(at, "tree"))
+            source = open_tree(os.path.join(at, "files"))
             _mark_used(at)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if lock >= 0:
                 os.close(lock)
             raise Damaged(layer.digest) from error
         try:
-            for folder, files in _share_of(contents, *part):
+            for first, folder, files in _share_of(contents, *part):
                 tree.folder(folder)
                 placed = listing.setdefault(folder, [])
                 prefix = folder + b"/" if folder else b""
-                for name, size in files:
-                    if not _as_sealed(source, folder, name, size, sealed):
+                for number, (name, size) in enumerate(files, first):
+                    kept = b"%d" % number
+                    if not _as_sealed(source, kept, size, sealed):
                         raise Damaged(layer.digest)
                     try:
-                        self._share(source, folder, name, tree, prefix + name)
+                        self._share(source, b"", kept, tree, prefix + name)
                         placed.append((name, size))
                     except FileExistsError:
                         other = b"%s%d" % (aside, len(conflicts))
-                        self._share(source, folder, name, tree, other)
+                        self._share(source, b"", kept, tree, other)
                         conflicts.append((prefix + name, other))
         finally:
             source.close()
@@ -313,21 +321,24 @@ def _hold(folder: str, exclusive: bool = True, wait: bool = True) -> int:
     return descriptor
 
 
-def _write_index(folder: str, layer: Layer, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> None:
-    contents: Dict[str, List[Any]] = {
-        _text(path): [[_text(n), s] for n, s in files] for path, files in listing.items()
-    }
-    for path, _ in aside:
+def _arrange(tree: Tree, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> Contents:
+    """List what a layer has, each file where it belongs and not where it was set aside."""
+    contents = {folder: list(files) for folder, files in listing.items()}
+    for path, lies in aside:
         parent, _, name = path.rpartition(b"/")
-        size = os.stat(os.path.join(folder, "tree", *_text(path).split("/"))).st_size
-        contents.setdefault(_text(parent), []).append([_text(name), size])
+        contents.setdefault(parent, []).append((name, os.lstat(tree.path(lies)).st_size))
+    return contents
+
+
+def _write_index(folder: str, layer: Layer, contents: Contents) -> None:
     used = sum(-(-size // 4096) * 4096 for files in contents.values() for _, size in files)
     header = {"venvery_layer": 1, "digest": layer.digest, "size": layer.size, "bytes": used}
+    written = {_text(path): [[_text(name), size] for name, size in files] for path, files in contents.items()}
     with open(os.path.join(folder, "index.json"), "x", encoding="ascii") as file:
-        file.write(json.dumps(header) + "\n" + json.dumps(contents) + "\n")
+        file.write(json.dumps(header) + "\n" + json.dumps(written) + "\n")
 
 
-def _read_index(folder: str, layer: Layer) -> Tuple[int, Dict[bytes, List[Tuple[bytes, int]]]]:
+def _read_index(folder: str, layer: Layer) -> Tuple[int, Contents]:
     """Give the time at which the layer was sealed (ns) and its contents."""
     with open(os.path.join(folder, "index.json"), "rb") as file:
         header = json.loads(file.readline())
@@ -338,20 +349,21 @@ def _read_index(folder: str, layer: Layer) -> Tuple[int, Dict[bytes, List[Tuple[
     return sealed, {_raw(path): [(_name(n), s) for n, s in files] for path, files in contents.items()}
 
 
-def _share_of(
-    contents: Dict[bytes, List[Tuple[bytes, int]]], which: int, parts: int
-) -> List[Tuple[bytes, List[Tuple[bytes, int]]]]:
-    """Give one of several nearly equal shares of a layer's folders, those that are neighbours."""
-    folders = list(contents.items())
-    return folders[len(folders) * which // parts : len(folders) * (which + 1) // parts]
+def _share_of(contents: Contents, which: int, parts: int) -> Iterator[Tuple[int, bytes, List[Tuple[bytes, int]]]]:
+    """Give one of several nearly equal shares of a layer's folders, each with the number of its first file."""
+    number = 0
+    for at, (folder, files) in enumerate(contents.items()):
+        if at * parts // len(contents) == which:
+            yield number, folder, files
+        number += len(files)
 
 
-def _as_sealed(source: Tree, folder: bytes, name: bytes, size: int, sealed: int) -> bool:
+def _as_sealed(source: Tree, name: bytes, size: int, sealed: int) -> bool:
     try:
         if isinstance(source, FdTree):
-            found = os.stat(name, dir_fd=source.enter_existing(folder), follow_symlinks=False)
+            found = os.stat(name, dir_fd=source.descriptor, follow_symlinks=False)
         else:
-            found = os.lstat(source.path(folder + b"/" + name if folder else name))
+            found = os.lstat(source.path(name))
     except (OSError, ClientError):
         return False
     return found.st_size == size and found.st_mtime_ns <= sealed and stat.S_ISREG(found.st_mode)
