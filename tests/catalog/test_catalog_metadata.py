@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from venvery.errors import SourceFailed, SourceGarbage, SourceUnreachable
 from venvery.model.files import CoreMetadata, NoMetadata
 from venvery.model.names import normalize
 from venvery.model.versions import parse_version
+from venvery.storage.metadata import Metadata
 
 A = normalize("a")
 FULL = CoreMetadata(A, parse_version("1.0"), ">=3.8", ("b>=1", 'c ; extra == "x"'), (normalize("x"),))
@@ -266,3 +269,34 @@ def test_a_host_that_answers_nothing_is_an_error(data_dir: Path, serve_index: Se
     server.heal()
     (found,) = metadata(data_dir, [of(server)], "a").values()
     assert expected(found) == FULL
+
+
+def test_what_was_read_a_moment_ago_is_not_read_again_before_it_is_written(
+    data_dir: Path, serve_index: ServeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve_index([wheel()])
+    get_many = Metadata.get_many
+    first_is_done = threading.Event()
+
+    def slow(self: Metadata, files: Sequence[str]) -> object:
+        found = get_many(self, files)  # looked at before the first who asks has written anything
+        looks.append(None)
+        if len(looks) > 1:
+            first_is_done.wait(30)
+        return found
+
+    looks: list[None] = []
+    monkeypatch.setattr(Metadata, "get_many", slow)
+
+    async def work(catalog: Catalog) -> None:
+        files = (await catalog.listings([A]))[A].files
+        first = asyncio.ensure_future(catalog.metadata(files))
+        while not looks:
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(catalog.metadata(files))
+        await first
+        first_is_done.set()
+        assert await second == first.result()
+
+    run(data_dir, [of(server)], work)
+    assert len(server.asked("/files/*")) == 1

@@ -28,6 +28,7 @@ class Keeper:
         self._being_written: dict[tuple[int, str], Callable[[], StoredListing]] = {}
         self._checked: list[tuple[int, str, float]] = []
         self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
+        self._metadata_being_written: dict[str, CoreMetadata | NoMetadata] = {}
         self._abilities: list[tuple[str, str, bool]] = []
         self._writing: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -52,6 +53,10 @@ class Keeper:
         """Keep core metadata, or why there is none."""
         self._metadata[file] = metadata
         self._start()
+
+    def pending_metadata(self, file: str) -> CoreMetadata | NoMetadata | None:
+        """Give core metadata that is to be kept and may not be in the database yet."""
+        return self._metadata.get(file) or self._metadata_being_written.get(file)
 
     def ability(self, origin: str, ability: str, works: bool) -> None:
         """Keep what a host can do."""
@@ -85,12 +90,12 @@ class Keeper:
                     await asyncio.wait_for(self._hurry.wait(), DELAY)
                 batch = self._listings, self._checked, self._metadata, self._abilities
                 self._listings, self._checked, self._metadata, self._abilities = {}, [], {}, []
-                self._being_written = batch[0]
+                self._being_written, self._metadata_being_written = batch[0], batch[2]
                 await asyncio.to_thread(self._store, *batch)
         except BaseException as error:
             self._failure = error
         finally:
-            self._being_written = {}
+            self._being_written, self._metadata_being_written = {}, {}
             self._writing = None
 
     def _store(

@@ -64,7 +64,9 @@ class MetadataReader:
     async def metadata(self, files: Sequence[DistFile]) -> dict[str, Known]:
         """Give the core metadata of files by `file.key`, or why there is none. Raises `SourceFailed`."""
         wanted = {storage_key(file): file for file in files}
-        stored = await asyncio.to_thread(self._database.metadata.get_many, list(wanted))
+        stored = {key: known for key in wanted if (known := self._keeper.pending_metadata(key)) is not None}
+        if left := [key for key in wanted if key not in stored]:
+            stored |= await asyncio.to_thread(self._database.metadata.get_many, left)
         found = {}
         missing = []
         for key, file in wanted.items():
@@ -83,6 +85,8 @@ class MetadataReader:
         await self._shared.stop()
 
     async def _read(self, key: str, file: DistFile) -> Known:
+        if (known := self._keeper.pending_metadata(key)) is not None:  # came while the database was looked at
+            return known
         how, found = await self._by_any_way(file)
         self._keeper.metadata(key, found)
         self._reporter.metadata_read(file, "none" if isinstance(found, NoMetadata) else how)
