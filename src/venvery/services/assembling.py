@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,6 +32,9 @@ __all__ = ["Assembled", "Assembler", "chosen_only"]
 
 
 _TRIES = 3
+_MUCH_TO_COMPILE = 4 << 20
+"""Bytes of layers for which another start of the interpreter pays."""
+_MOST_COMPILERS = 4
 _ASK_ANEW = "ask for it with POST /v1/environments"
 
 
@@ -62,6 +66,7 @@ class Assembler:
         self._find_interpreter = find_interpreter
         self._once = Once()
         self._processors = asyncio.Semaphore(workers)
+        self._workers = workers
 
     async def assemble(
         self, lock: Lock, target: int = 0, *, bytecode: bool = True, written: Lock | None = None
@@ -192,7 +197,7 @@ class Assembler:
             return await asyncio.to_thread(build)
 
     async def _bytecode(self, layers: Sequence[LayerInfo], family: Family) -> list[LayerInfo]:
-        """Give the bytecode of layers, compiling what is missing in one start of the interpreter."""
+        """Give the bytecode of layers, compiling what is missing."""
         interpreter = await asyncio.to_thread(self._find_interpreter, family)
         if interpreter is None:
             return []  # only the very interpreter can compile for itself; the first import does it then
@@ -205,16 +210,20 @@ class Assembler:
         def recipe(layer: LayerInfo) -> str:
             return f"{_recipe(layer.direct_url)}+bytecode"
 
+        def compile_share(share: Sequence[LayerInfo]) -> list[LayerInfo]:
+            with KeptBlobs(self._blobs) as blobs, _removed():
+                blobs.need(layer.zstd.digest for layer in share)
+                made = compile_layers(share, family, interpreter, blobs)
+                for layer, info in zip(share, made, strict=True):
+                    self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info.to_json())
+            return made
+
         def compile_missing() -> list[LayerInfo]:
             found = [self._stored(layer.wheel.sha256, family, recipe(layer)) for layer in layers]
             missing = [layer for layer, made in zip(layers, found, strict=True) if made is None]
-            if not missing:
-                return [info for info in found if info is not None]
-            with KeptBlobs(self._blobs) as blobs, _removed():
-                blobs.need(layer.zstd.digest for layer in missing)
-                made = compile_layers(missing, family, interpreter, blobs)
-                for layer, info in zip(missing, made, strict=True):
-                    self._database.layers.put(layer.wheel.sha256, str(family), recipe(layer), info.to_json())
+            shares = _shares(missing, self._workers)
+            with ThreadPoolExecutor(len(shares) or 1, "compile") as threads:
+                made = [info for infos in threads.map(compile_share, shares) for info in infos]
             return [info for info in found if info is not None] + made
 
         async with self._processors:
@@ -231,6 +240,15 @@ class Assembler:
     def _has(self, layer: LayerInfo) -> bool:
         """Tell whether the bytes of a layer are there in both encodings, and note that they are used."""
         return self._blobs.use(layer.zstd.digest) and self._blobs.use(layer.deflate.digest)
+
+
+def _shares(layers: Sequence[LayerInfo], workers: int) -> list[list[LayerInfo]]:
+    """Share layers out to as many interpreters as pay: several where there is much to compile and many cores."""
+    most = min(workers, _MOST_COMPILERS, 1 + sum(layer.size for layer in layers) // _MUCH_TO_COMPILE)
+    shares: list[list[LayerInfo]] = [[] for _ in range(most)]
+    for layer in sorted(layers, key=lambda layer: -layer.size):  # the largest first, each to whoever has least
+        min(shares, key=lambda share: sum(one.size for one in share)).append(layer)
+    return [share for share in shares if share]
 
 
 def chosen_only(lock: Lock) -> Lock:
