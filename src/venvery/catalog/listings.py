@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -101,7 +102,8 @@ class Listings:
         hot = self._hot.get(project)
         if hot is None or self._clock() >= hot.fresh_until:
             return None
-        self._hot.move_to_end(project)
+        with suppress(KeyError):  # searches look from threads of their own, while the loop lets old ones go
+            self._hot.move_to_end(project)
         return hot.listing
 
     async def listings(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Listing]:

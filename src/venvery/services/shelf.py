@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 from venvery.model.files import Listing
 from venvery.model.names import NormalizedName
@@ -16,30 +17,46 @@ MAX_FILES = 2_000_000
 
 
 class HotShelf:
-    """Universes shared by all requests; a universe lives as long as its listing's revision."""
+    """Universes shared by all requests and threads; a universe lives as long as its listing's revision."""
 
     def __init__(self, max_files: int = MAX_FILES) -> None:
         self._universes: OrderedDict[NormalizedName, Universe] = OrderedDict()
         self._files = 0
         self._max_files = max_files
+        self._lock = Lock()
 
     def put(self, listing: Listing) -> Universe:
         """Give the universe of a listing, a new one only when the listing has changed."""
-        held = self._universes.get(listing.project)
-        if held is not None and held.listing.revision == listing.revision:
-            self._universes.move_to_end(listing.project)
+        with self._lock:
+            held = self._hold(listing)
+        if held is not None:
             return held
-        universe = Universe(listing)
+        universe = Universe(listing)  # without the lock, for it takes a while
+        with self._lock:
+            held = self._hold(listing)
+            if held is not None:  # another thread was quicker; there is one universe for all
+                return held
+            self._replace(universe)
+            return universe
+
+    def _hold(self, listing: Listing) -> Universe | None:
+        held = self._universes.get(listing.project)
+        if held is None or held.listing.revision != listing.revision:
+            return None
+        self._universes.move_to_end(listing.project)
+        return held
+
+    def _replace(self, universe: Universe) -> None:
+        held = self._universes.get(universe.project)
         if held is not None:
             self._files -= len(held.listing.files)
-            for file in listing.files:  # metadata is immutable: what was known of a file stays known
+            for file in universe.listing.files:  # metadata is immutable: what was known of a file stays known
                 known = held.metadata(file)
                 if known is not None:
                     universe.set_metadata(file, known)
-        self._universes[listing.project] = universe
-        self._files += len(listing.files)
+        self._universes[universe.project] = universe
+        self._files += len(universe.listing.files)
         self._evict()
-        return universe
 
     def _evict(self) -> None:
         while self._files > self._max_files and len(self._universes) > 1:
@@ -48,7 +65,11 @@ class HotShelf:
 
 
 class RequestShelf:
-    """What one request sees: once looked at, a universe stays the same until the request is answered."""
+    """What one request sees: once looked at, a universe stays the same until the request is answered.
+
+    The search looks at it in a thread while the event loop puts on it what was fetched: whoever is first decides
+    which universe all see.
+    """
 
     def __init__(
         self,
@@ -70,10 +91,10 @@ class RequestShelf:
             listing = self._peek(project)
             if listing is None:
                 return None
-            seen = self._seen[project] = self._hot.put(listing)
+            seen = self._seen.setdefault(project, self._hot.put(listing))
         return seen
 
     def put(self, listing: Listing) -> None:
         """Take a listing that was just fetched; what the request has already looked at stays as it was."""
         if listing.project not in self._seen:
-            self._seen[listing.project] = self._hot.put(listing)
+            self._seen.setdefault(listing.project, self._hot.put(listing))
