@@ -38,10 +38,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_target,
         _add_relocate,
         _add_key,
-        _add_verify,
         _add_prune,
         _add_fsck,
         _add_doctor,
+        _add_verify,
     ):
         add(choices, commands)
     if argv and argv[0] in commands:
@@ -198,9 +198,7 @@ def _add_relocate(choices: Choices, commands: Commands) -> None:
 
 
 def _add_verify(choices: Choices, commands: Commands) -> None:
-    parser = _command(
-        choices, commands, "verify", "Prove that an environment is what was signed, file by file."
-    )
+    parser = _command(choices, commands, "verify", "Prove that an environment is what was signed, file by file.")
     parser.add_argument("directory", metavar="DIR", help="the environment's folder")
     parser.add_argument(
         "--key", metavar="KEY", action="append", default=[], help="believe this key, and those it endorses, only"

@@ -49,16 +49,8 @@ def sort_key(version: Version) -> str:
         # Numbers sort after words, and a longer local version after its own prefix (PEP 440, "Local version
         # identifiers").
         local = '"' + "".join(
-            ("1" + _number(int(part)) if part.isdigit() else "0" + part) + "!"
-            for part in version.local.split(".")
+            ("1" + _number(int(part)) if part.isdigit() else "0" + part) + "!" for part in version.local.split(".")
         )
     return (
-        _number(version.epoch)
-        + " "
-        + "".join(_number(part) for part in release)
-        + "!"
-        + pre
-        + post
-        + dev
-        + local
+        _number(version.epoch) + " " + "".join(_number(part) for part in release) + "!" + pre + post + dev + local
     )
