@@ -335,6 +335,7 @@ def main() -> int:
     sizes, parts = options.sizes.split(","), options.parts.split(",")
     if not set(sizes) <= set(ENVIRONMENTS) or not set(parts) <= set(PARTS):
         parser.error("there is no such size or part")
+    options.results.mkdir(parents=True, exist_ok=True)
     # hardlinks work within one file system only: everything lies in one scratch folder
     scratch = Path(tempfile.mkdtemp(prefix="deliver-", dir=options.scratch))
     try:
@@ -342,7 +343,6 @@ def main() -> int:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(text)
-    (options.results / "deliver.md").write_text(text, encoding="utf-8")
     return 0
 
 
@@ -377,7 +377,9 @@ def compare(
             code = ENVIRONMENTS[size][1]
             labs.append(Lab(size, scratch, env, uv, pyz, index, server.url, lock, pylock, code))
         for part in parts:
-            sections += run_part(part, labs, ports, options)
+            for section in run_part(part, labs, ports, options):
+                sections.append(section)  # written as it comes: what was measured is not lost with what was not
+                (options.results / "deliver.md").write_text("\n".join(sections), encoding="utf-8")
     return "\n".join(sections)
 
 
