@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,9 @@ def test_others_are_asked(version: str, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     subprocess.run([str(path), "-m", "venv", "--without-pip", str(environment)], check=True)
     assert os.path.realpath(identify(str(environment / "bin/python")).base) == os.path.realpath(found.base)
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    with ThreadPoolExecutor(16) as threads:
+        asked = list(threads.map(lambda _n: this_interpreter(), range(32)))
+    assert set(map(repr, asked)) == {repr(this_interpreter())}

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from venvery.client.errors import ClientError, LocalError, UsageError
 from venvery.client.state import interpreter_identity
@@ -120,14 +120,11 @@ def _in_virtualenv(path: str) -> bool:
 
 
 def this_interpreter() -> Interpreter:
-    """Say what the running interpreter is."""
-    import contextlib
-    import io
-
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        exec(compile(_PROBE, "<probe>", "exec"), {"__name__": "probe"})
-    return _read(json.loads(said.getvalue()), sys.executable)
+    """Say what the running interpreter is. Safe to call from several threads at once."""
+    said: List[str] = []
+    # A `print` of its own: redirecting the process's standard output would mix up what two threads say.
+    exec(compile(_PROBE, "<probe>", "exec"), {"__name__": "probe", "print": said.append})
+    return _read(json.loads(said[-1]), sys.executable)
 
 
 def find_python(
