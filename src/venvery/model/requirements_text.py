@@ -172,7 +172,8 @@ def _listed(item: object, place: str) -> Requirement:
         raise BadRequirement(f"{place}: the origin is not one printable line", origin=place)
     stripped = text.strip()
     column = len(text) - len(text.lstrip()) + 1
-    found = _parse(stripped, place, lambda offset: (1, column + offset), tuple(hashes), line_in_origin=None)
+    shown = origin or place
+    found = _parse(stripped, shown, lambda offset: (1, column + offset), tuple(hashes), line_in_origin=None)
     return replace(found, origin=origin)
 
 
