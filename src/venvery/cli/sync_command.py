@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from venvery.cli.console import say
 from venvery.cli.settings import server_of
 from venvery.client.errors import UsageError
-from venvery.client.inputs import Inputs, digest_of, gather
+from venvery.client.inputs import Inputs, digest_of, gather, gather_lock
 from venvery.client.state import interpreter_identity, read_state, up_to_date
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
             hint="venvery sync REQUIREMENT… DIR, venvery sync -r FILE DIR or venvery sync pylock.toml DIR",
         )
     chosen = arguments.python or getattr(sys, "_base_executable", None) or sys.executable
-    inputs = _lock_inputs(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
+    inputs = gather_lock(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
     digest = digest_of(inputs, _identity(arguments, chosen))
     if not arguments.upgrade and up_to_date(directory, digest):
         return _tell(arguments, directory, changed=False, key=str((read_state(directory) or {}).get("key")))
@@ -163,16 +163,6 @@ def _lock_of(given: list[str]) -> str | None:
     if locks and len(given) > 1:
         raise UsageError("a lock says everything by itself", hint="name either one pylock.toml or requirements")
     return locks[0] if locks else None
-
-
-def _lock_inputs(path: str) -> Inputs:
-    inputs = Inputs()
-    try:
-        with open(path, encoding="utf-8") as file:
-            inputs.files[path] = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return inputs
 
 
 def _tell(

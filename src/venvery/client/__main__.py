@@ -70,14 +70,14 @@ def _parse(argv: List[str]) -> argparse.Namespace:
 
 def _sync(arguments: argparse.Namespace) -> int:
     from venvery.client.errors import UsageError
-    from venvery.client.inputs import digest_of, gather
+    from venvery.client.inputs import digest_of, gather, gather_lock
     from venvery.client.state import interpreter_identity, up_to_date
 
     *given, directory = arguments.items
     lock = given[0] if len(given) == 1 and given[0].endswith(".toml") else None
     if not (given or arguments.requirement):
         raise UsageError("no requirements are given", hint="name some, or a file with -r")
-    inputs = _gather_lock(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
+    inputs = gather_lock(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
     server = (arguments.server or "").rstrip("/")
     chosen = arguments.python or getattr(sys, "_base_executable", None) or sys.executable
     by_path = os.sep in chosen or bool(os.altsep and os.altsep in chosen)
@@ -93,19 +93,6 @@ def _sync(arguments: argparse.Namespace) -> int:
     if not server:
         raise UsageError("no server is named", hint="use --server URL or set VENVERY_SERVER")
     return _sync_with_server(arguments, directory, inputs, lock, digest, server, chosen, by_path)
-
-
-def _gather_lock(path: str) -> Inputs:
-    from venvery.client.errors import UsageError
-    from venvery.client.inputs import Inputs
-
-    inputs = Inputs()
-    try:
-        with open(path, encoding="utf-8") as file:
-            inputs.files[path] = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return inputs
 
 
 def _sync_with_server(

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-__all__ = ["Inputs", "digest_of", "gather"]
+__all__ = ["Inputs", "digest_of", "gather", "gather_lock"]
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -56,6 +56,19 @@ def gather(
         _read_file(inputs, path, None, False, seen, env)
     for path in constraint_files:
         _read_file(inputs, path, None, True, seen, env)
+    return inputs
+
+
+def gather_lock(path: str) -> Inputs:
+    """Read a lock, which says everything by itself. Raises `UsageError` when it cannot be read."""
+    from venvery.client.errors import UsageError
+
+    inputs = Inputs()
+    try:
+        with open(path, encoding="utf-8") as file:
+            inputs.files[path] = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return inputs
 
 
