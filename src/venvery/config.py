@@ -15,6 +15,13 @@ What is said more closely wins: an option of the command, then the configuration
     name = "internal"
     url = "https://packages.example/simple"   # or path = "wheels"
     kind = "index"                            # index, tree, flat, links; told from url and path when absent
+    projects = ["acme-*"]                     # these names are looked up here and nowhere else
+
+    [policy]
+    blocked = ["evil", "requests==2.31.0", {release = "urllib3<1.26", reason = "CVE-2020-26137"}]
+    allowed = ["acme-*", "django<6"]          # nothing but these; everything when absent
+    cool-down = "7 days"                      # releases younger than that are not offered
+    cool-down-exempt = ["acme-*"]
 
     [network]
     connect-timeout-seconds = 10
@@ -28,6 +35,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast, get_args
@@ -43,6 +51,14 @@ from venvery.catalog.pip_settings import (
     this_machine,
 )
 from venvery.errors import BadConfiguration, BadInput
+from venvery.model.policy import (
+    NO_POLICY,
+    ReleasePolicy,
+    ReleaseRule,
+    parse_pattern,
+    parse_rule,
+    parse_span,
+)
 from venvery.model.sizes import parse_size
 from venvery.model.sources import NetworkSettings, SourceKind, SourceSpec, Union
 
@@ -95,6 +111,7 @@ class Configuration:
     limits: Limits = field(default_factory=Limits)
     max_size: int | None = None
     """Bytes that the data folder may have; what was not used for longest is removed beyond it. None: no limit."""
+    policy: ReleasePolicy = NO_POLICY
     warnings: tuple[str, ...] = ()
     """What a person should be told about the configuration."""
 
@@ -131,6 +148,7 @@ def load_configuration(
         network=replace(_network_of(pip, machine), **read.network),
         limits=read.limits,
         max_size=options.max_size if options.max_size is not None else read.max_size,
+        policy=read.policy,
         warnings=warnings,
     )
 
@@ -204,6 +222,7 @@ class _FromFile:
     network: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     max_size: int | None = None
+    policy: ReleasePolicy = NO_POLICY
 
 
 _Kind = Literal["text", "number", "whole number", "list of texts"]
@@ -263,6 +282,7 @@ class _Table:
             network=self.network(machine),
             limits=self.limits(),
             max_size=self.size("max-size"),
+            policy=self.policy(),
         )
 
     def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
@@ -302,7 +322,7 @@ class _Table:
         listed = self.values.get("sources", [])
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
             self.fail("sources", "must be a list of tables: write [[sources]]")
-        known = ("name", "kind", "url", "path")
+        known = ("name", "kind", "url", "path", "projects")
         tables = [_Table(item, self.file, f"sources[{n}].", known) for n, item in enumerate(listed)]
         found = tuple(table.source(machine) for table in tables)
         names = [source.name for source in found]
@@ -320,17 +340,57 @@ class _Table:
             self.fail("kind", f"must be one of {', '.join(get_args(SourceKind))}")
         if (url is None) == (path is None):
             self.fail("url", "is missing" if url is None else "and path exclude each other", hint=_URL_OR_PATH)
+        patterns = self.patterns("projects")
         place = path_of(url or path, replace(machine, folder=self.file.parent))
         if place is None:
             if kind in ("tree", "flat"):
                 self.fail("kind", f"{kind} needs a path")
             checked = self.http("url" if url else "path", url or path)
-            return SourceSpec(name, kind or "index", checked if kind == "links" else checked.rstrip("/"))
+            location = checked if kind == "links" else checked.rstrip("/")
+            return SourceSpec(name, kind or "index", location, patterns)
         if kind == "index":
             self.fail("kind", "index needs an http or https URL", hint="a directory is a tree or flat")
         if not place.is_dir():
             self.fail("path" if path else "url", f"is not a folder: {place}")
-        return SourceSpec(name, kind or _kind_of(place), str(place))
+        return SourceSpec(name, kind or _kind_of(place), str(place), patterns)
+
+    def patterns(self, key: str) -> tuple[str, ...]:
+        """Give project names in which `*` stands for anything."""
+        try:
+            return tuple(map(parse_pattern, self.take(key, "list of texts", ())))
+        except BadInput as error:
+            self.fail(key, f"is unusable: {error}", hint=error.hint)
+
+    def policy(self) -> ReleasePolicy:
+        table = self.table("policy", ("blocked", "allowed", "cool-down", "cool-down-exempt"))
+        return ReleasePolicy(
+            blocked=table.rules("blocked") or (),
+            allowed=table.rules("allowed"),
+            cool_down=table.span("cool-down"),
+            cool_down_exempt=table.patterns("cool-down-exempt"),
+        )
+
+    def rules(self, key: str) -> tuple[ReleaseRule, ...] | None:
+        """Give releases, each as a text or as a table with a reason."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str | dict) for item in value):
+            self.fail(key, "must be a list of releases", hint='as in ["evil", "requests==2.31.0"]')
+        try:
+            return tuple(map(parse_rule, value))
+        except BadInput as error:
+            self.fail(key, f"is unusable: {error}", hint=error.hint)
+
+    def span(self, key: str) -> timedelta | None:
+        """Give a span of time: a text such as `7 days`, or a number of days; None for none."""
+        value = self.values.get(key)
+        if not isinstance(value, str):
+            value = self.take(key, "number")
+        try:
+            return parse_span(str(value)) or None if value is not None else None
+        except BadInput as error:
+            self.fail(key, f"is unusable: {error}", hint=error.hint)
 
     def http(self, key: str, url: str) -> str:
         try:

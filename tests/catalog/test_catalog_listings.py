@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -438,3 +439,26 @@ def test_a_mirror_that_moved_its_files_is_followed(data_dir: Path, serve_index: 
         assert before.files[0].url.startswith(old.origin) and after.files[0].url.startswith(new.origin)
 
     run(data_dir, [of(old)], work, clock=clock)
+
+
+@pytest.mark.parametrize("union", ["merge", "priority"])
+def test_a_name_that_belongs_to_one_source_is_asked_of_no_other(
+    data_dir: Path, serve_index: ServeIndex, union: str
+) -> None:
+    public = serve_index([make_wheel("a", "9.0"), make_wheel("b", "1.0"), make_wheel("acme-x", "6.6")])
+    private = serve_index([make_wheel("a", "1.0"), make_wheel("b", "2.0")])
+    sources = [of(public, "public"), replace(of(private, "private"), projects=("a", "acme-*"))]
+
+    async def work(catalog: Catalog) -> dict[str, list[str]]:
+        names = [A, B, normalize("acme-x")]
+        found = await catalog.listings(names)
+        assert {project: (await catalog.stamps([project]))[project].revision for project in names} == {
+            project: found[project].revision for project in names
+        }
+        return {project: [f"{file.source} {file.version}" for file in found[project].files] for project in names}
+
+    expected = {"a": ["private 1.0"], "b": ["public 1.0"], "acme-x": []}
+    assert run(data_dir, sources, work, union=union) == expected
+    assert run(data_dir, sources, work, union=union) == expected  # from the database
+    assert {request.path for request in public.requests} == {"/simple/b/"}
+    assert {request.path for request in private.requests} == {"/simple/a/", "/simple/acme-x/"}

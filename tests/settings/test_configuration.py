@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from venvery.catalog.pip_settings import DEFAULT_INDEX_URL, Machine, SourceWords
 from venvery.config import CommandOptions, Configuration, Limits, load_configuration, this_machine
 from venvery.errors import BadConfiguration
-from venvery.model.sources import NetworkSettings, is_allowed, redact, without_credentials
+from venvery.model.names import normalize
+from venvery.model.policy import ProjectPolicy
+from venvery.model.sources import NetworkSettings, is_allowed, redact, sources_for, without_credentials
 
 MakeMachine = Callable[..., Machine]
 
@@ -262,3 +265,48 @@ def test_no_user_name_or_password_is_ever_shown(userinfo: str, path: str) -> Non
 )
 def test_a_prefix_allows_what_lies_under_it(url: str, fine: bool) -> None:
     assert is_allowed(url, ("https://files.example/w/",)) is fine
+
+
+def test_a_source_may_be_the_only_one_for_some_names(make_machine: MakeMachine, config: Config) -> None:
+    file = config(SOURCES.replace('path = "w"', 'path = "w"\nprojects = ["Acme_*", "tools"]'))
+    (file.parent / "w").mkdir()
+    sources = load_configuration(make_machine(), file=file).sources
+    assert [source.projects for source in sources] == [(), ("acme-*", "tools")]
+    assert [spec.name for spec in sources_for("acme-web", sources)] == ["w"]
+    assert [spec.name for spec in sources_for("django", sources)] == ["own"]
+
+
+def test_the_policy_on_releases(make_machine: MakeMachine, config: Config) -> None:
+    text = """[policy]
+blocked = ["Evil", "requests == 2.31.0", {release = "urllib3<1.26", reason = "CVE-2020-26137"}]
+allowed = ["acme_*", "django<6"]
+cool-down = "36 hours"
+cool-down-exempt = ["acme-*"]
+"""
+    policy = load_configuration(make_machine(), file=config(text)).policy
+    assert [str(rule) for rule in policy.blocked] == ["evil", "requests==2.31.0", "urllib3<1.26"]
+    assert policy.blocked[2].reason == "CVE-2020-26137"
+    assert policy.of(normalize("acme-web")) == ProjectPolicy(allowed=("",))
+    assert policy.of(normalize("django")) == ProjectPolicy(allowed=("<6",), cool_down=timedelta(hours=36))
+    assert not load_configuration(make_machine()).policy
+    assert load_configuration(make_machine(), file=config("policy.cool-down = 7")).policy.cool_down == timedelta(7)
+    assert load_configuration(make_machine(), file=config("policy.cool-down = 0")).policy.cool_down is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('blocked = ["requests=2.31.0"]', "policy.blocked is unusable: 'requests=2.31.0' names no release"),
+        ('blocked = "evil"', "policy.blocked must be a list of releases"),
+        ('blocked = [{release = "evil", why = "x"}]', "a rule has a release and perhaps a reason"),
+        ('cool-down = "soon"', "policy.cool-down is unusable: 'soon' is not a span of time"),
+        ('cool-down-exempt = ["-x-"]', "'-x-' is not a project name"),
+        ("cooldown = 7", "policy.cooldown is not a key that venvery knows"),
+    ],
+)
+def test_a_policy_that_says_nothing_clear_is_refused(
+    make_machine: MakeMachine, config: Config, text: str, said: str
+) -> None:
+    with pytest.raises(BadConfiguration) as caught:
+        load_configuration(make_machine(), file=config("[policy]\n" + text))
+    assert said in str(caught.value)

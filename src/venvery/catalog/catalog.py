@@ -49,7 +49,7 @@ class Catalog:
         self.clock = clock
         """Seconds since the epoch, as freshness counts them."""
         self._specs = tuple(sources)
-        self.identity = sha256(canonical_json([union, [[one.name, *identify(one)] for one in self._specs]]))
+        self.identity = sha256(canonical_json([union, [_identity(one) for one in self._specs]]))
         """Names the sources and how they are united: with others, equal requests have other answers."""
         self._database = database
         self._keeper = Keeper(database)
@@ -147,3 +147,7 @@ class Catalog:
     def _number(self, source: Source) -> Numbered:
         digest, location = identify(source.spec)
         return Numbered(source, self._database.sources.identify(digest, source.spec.kind, location))
+
+
+def _identity(spec: SourceSpec) -> list[object]:
+    return [spec.name, *identify(spec), list(spec.projects)]

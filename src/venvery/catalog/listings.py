@@ -22,7 +22,7 @@ from venvery.catalog.sources import Absent, Found, Held, Source, Unchanged
 from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
 from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
-from venvery.model.sources import Union
+from venvery.model.sources import Union, sources_for
 from venvery.storage.compression import pack, unpack
 from venvery.storage.listings import StoredListing
 
@@ -81,6 +81,7 @@ class Listings:
         reporter: Reporter,
     ) -> None:
         self._sources = sources
+        self._by_name = any(one.source.spec.projects for one in sources)
         self._union = union
         self._freshness = freshness
         self._database = database
@@ -151,17 +152,24 @@ class Listings:
 
     def _stored_stamps(self, projects: Sequence[NormalizedName]) -> dict[NormalizedName, Stamp]:
         now = self._clock()
-        pages = [self._database.listings.get_briefs(one.number, projects) for one in self._sources]
+        pages = {one.number: self._database.listings.get_briefs(one.number, projects) for one in self._sources}
         found = {}
         for project in projects:
             briefs = (
                 Brief(*page[project], page[project][2] + self._freshness) if project in page else None
-                for page in pages
+                for page in (pages[one.number] for one in self._asked_for(project))
             )
             stamp = unite_stamps(briefs, self._union, now)
             if stamp is not None:
                 found[project] = stamp
         return found
+
+    def _asked_for(self, project: NormalizedName) -> Sequence[Numbered]:
+        """Give the sources in which a project is looked up, in their order."""
+        if not self._by_name:
+            return self._sources
+        specs = sources_for(project, [one.source.spec for one in self._sources])
+        return [one for one in self._sources if one.source.spec in specs]
 
     async def stop(self) -> None:
         """Cancel what is under way."""
@@ -169,11 +177,12 @@ class Listings:
 
     async def _read(self, project: NormalizedName, stored: _Stored) -> Listing:
         parts: dict[int, _Part] = {}
+        sources = self._asked_for(project)
         if self._union == "merge":
-            read = await all_of(self._part(one, project, stored) for one in self._sources)
-            parts.update((one.number, part) for one, part in zip(self._sources, read, strict=True))
+            read = await all_of(self._part(one, project, stored) for one in sources)
+            parts.update((one.number, part) for one, part in zip(sources, read, strict=True))
         else:
-            for one in self._sources:  # one after the other: a name that is owned is not looked up elsewhere
+            for one in sources:  # one after the other: a name that is owned is not looked up elsewhere
                 parts[one.number] = await self._part(one, project, stored)
                 if parts[one.number].known:
                     break

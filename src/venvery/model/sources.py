@@ -7,9 +7,11 @@ HTML page of links (pip's `--find-links URL`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from venvery.model.policy import covers
 
 __all__ = [
     "DIRECT",
@@ -19,6 +21,7 @@ __all__ = [
     "Union",
     "is_allowed",
     "redact",
+    "sources_for",
     "without_credentials",
 ]
 
@@ -70,6 +73,8 @@ class SourceSpec:
     location: str = field(repr=False)
     """`index`: the URL of the root, without trailing slash. `links`: the URL of the page. `tree`, `flat`: an
     absolute path. A URL may carry credentials: show `shown`, never this."""
+    projects: tuple[str, ...] = ()
+    """Patterns of the names that are looked up here and, of all sources, only here; empty: any other name."""
 
     @property
     def shown(self) -> str:
@@ -78,6 +83,12 @@ class SourceSpec:
 
     def __str__(self) -> str:
         return self.name if self.name == self.shown else f"{self.name} ({self.shown})"
+
+
+def sources_for(project: str, specs: Sequence[SourceSpec]) -> list[SourceSpec]:
+    """Give the sources in which a project is looked up: those that name it, else those that name none."""
+    naming = [spec for spec in specs if any(covers(pattern, project) for pattern in spec.projects)]
+    return naming or [spec for spec in specs if not spec.projects]
 
 
 @dataclass(frozen=True, slots=True)
