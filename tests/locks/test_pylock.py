@@ -11,13 +11,15 @@ from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from packaging.markers import Environment
 from packaging.pylock import PackageWheel, Pylock
 from packaging.tags import Tag
 
-from tests.locks.building import LINUX, MAC, WINDOWS, dist_file, edge, locks, pin, two_target_lock
+from tests.locks.building import LINUX, MAC, WINDOWS, dist_file, edge, files, locks, pin, two_target_lock
 from venvery.errors import BadLock
+from venvery.model.files import DistFile
 from venvery.model.lock import Lock
 from venvery.model.requirements import parse_requirement
 from venvery.resolve.readers import pylock as reader
@@ -43,39 +45,27 @@ version = "1.0"
 marker = "python_version >= \\"3.12\\""
 requires-python = ">=3.8"
 index = "https://index.example/simple"
-
-[[packages.wheels]]
-name = "colours-1.0-py3-none-any.whl"
-url = "https://files.example/colours-1.0-py3-none-any.whl"
-
-[packages.wheels.hashes]
-sha256 = "09d709d709d709d709d709d709d709d709d709d709d709d709d709d709d709d7"
+wheels = [
+    { name = "colours-1.0-py3-none-any.whl", url = "https://files.example/colours-1.0-py3-none-any.whl", hashes = { sha256 = "09d709d709d709d709d709d709d709d709d709d709d709d709d709d709d709d7" } },
+]
 
 [[packages]]
 name = "numbers"
 version = "1.5"
 marker = "python_version < \\"3.12\\""
 index = "https://index.example/simple"
-
-[[packages.wheels]]
-name = "numbers-1.5-cp311-cp311-manylinux_2_17_x86_64.whl"
-url = "https://files.example/numbers-1.5-cp311-cp311-manylinux_2_17_x86_64.whl"
-
-[packages.wheels.hashes]
-sha256 = "0fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd8"
+wheels = [
+    { name = "numbers-1.5-cp311-cp311-manylinux_2_17_x86_64.whl", url = "https://files.example/numbers-1.5-cp311-cp311-manylinux_2_17_x86_64.whl", hashes = { sha256 = "0fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd80fd8" } },
+]
 
 [[packages]]
 name = "numbers"
 version = "2.0"
 marker = "python_version >= \\"3.12\\""
 index = "https://index.example/simple"
-
-[[packages.wheels]]
-name = "numbers-2.0-cp312-cp312-win_amd64.whl"
-url = "https://files.example/numbers-2.0-cp312-cp312-win_amd64.whl"
-
-[packages.wheels.hashes]
-sha256 = "0bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd4"
+wheels = [
+    { name = "numbers-2.0-cp312-cp312-win_amd64.whl", url = "https://files.example/numbers-2.0-cp312-cp312-win_amd64.whl", hashes = { sha256 = "0bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd40bd4" } },
+]
 
 [[packages]]
 name = "web"
@@ -86,22 +76,10 @@ dependencies = [
     { name = "numbers", version = "2.0" },
 ]
 index = "https://index.example/simple"
-
-[packages.sdist]
-name = "web-2.1.tar.gz"
-url = "https://files.example/web-2.1.tar.gz"
-
-[packages.sdist.hashes]
-sha512 = "abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab"
-
-[[packages.wheels]]
-name = "web-2.1-py3-none-any.whl"
-upload-time = 2026-01-31 12:00:00+00:00
-url = "https://files.example/web-2.1-py3-none-any.whl"
-size = 1234
-
-[packages.wheels.hashes]
-sha256 = "0810081008100810081008100810081008100810081008100810081008100810"
+sdist = { name = "web-2.1.tar.gz", url = "https://files.example/web-2.1.tar.gz", hashes = { sha512 = "abababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababababab" } }
+wheels = [
+    { name = "web-2.1-py3-none-any.whl", upload-time = 2026-01-31 12:00:00+00:00, url = "https://files.example/web-2.1-py3-none-any.whl", size = 1234, hashes = { sha256 = "0810081008100810081008100810081008100810081008100810081008100810" } },
+]
 
 [tool.venvery]
 targets = [
@@ -132,8 +110,10 @@ def test_what_is_written_is_valid_and_selects_the_pins_of_every_target(lock: Loc
     except BadLock as error:
         assert "no environment marker tells" in str(error)
         return
-    pylock = Pylock.from_dict(tomllib.loads(written))
+    document = tomllib.loads(written)
+    pylock = Pylock.from_dict(document)
     pylock.validate()
+    assert pylock.to_dict() == document, "the reference would write the same"
     for index, target in enumerate(lock.targets):
         if any(package.requires_python for package in pylock.packages) and "rc" in target.python:
             continue  # a pre-release of Python is outside `>=3.8,<4` for packaging, and so for pip
@@ -144,6 +124,28 @@ def test_what_is_written_is_valid_and_selects_the_pins_of_every_target(lock: Loc
         assert {(package.name, package.version) for package, _file in selected} == {
             (pin.project, pin.version) for pin in lock.pins_for(index)
         }
+
+
+@settings(deadline=None, max_examples=60)
+@given(files("web", "1.0"), st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_said_of_a_file_is_what_the_reference_reads(file: DistFile, said: str) -> None:
+    """Whatever stands in its texts: quotes, line ends, control characters."""
+    requirement = replace(parse_requirement("web"), text=said)
+    lock = Lock((LINUX,), (replace(pin("web-1.0-py3-none-any.whl"), files=(file,)),), (requirement,))
+    if not file.sha256 and not file.hashes:
+        with pytest.raises(BadLock, match="no hash"):
+            write_pylock(lock)
+        return
+    document = tomllib.loads(write_pylock(lock))
+    (package,) = Pylock.from_dict(document).packages
+    (read,) = package.wheels or [package.sdist]
+    assert read is not None
+    assert (read.name, read.url, read.size) == (file.filename, file.url, file.size)
+    assert read.upload_time == file.upload_time
+    known = {"sha256": file.sha256} if file.sha256 else dict(file.hashes)
+    assert read.hashes
+    assert read.hashes.items() <= known.items()
+    assert document["tool"]["venvery"]["requirements"] == [said]
 
 
 def test_what_we_wrote_reads_back_as_the_same_environments() -> None:

@@ -48,7 +48,7 @@ def redact(text: str) -> str:
 
 def without_credentials(url: str) -> str:
     """Take user name and password out of a URL, so that it may be written into a lock."""
-    return _USERINFO.sub(r"\g<scheme>", url, count=1)
+    return _USERINFO.sub(r"\g<scheme>", url, count=1) if "@" in url else url
 
 
 def is_allowed(url: str, prefixes: Iterable[str]) -> bool:

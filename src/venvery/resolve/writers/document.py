@@ -14,7 +14,6 @@ Fields marked `?` are left out where there is nothing to say. `readers.document`
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +40,10 @@ def lock_to_document(lock: Lock) -> dict[str, Any]:
 
 def write_json(lock: Lock) -> str:
     """Write the document as JSON, indented for people, with a newline at the end."""
-    return json.dumps(lock_to_document(lock), indent=2, ensure_ascii=False) + "\n"
+    import orjson  # here, because every other form does without; `json` takes fifty times as long
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(lock_to_document(lock), option=options).decode()
 
 
 def write_yaml(lock: Lock) -> str:
@@ -61,32 +63,33 @@ def write_yaml(lock: Lock) -> str:
 
 def write_time(time: datetime) -> str:
     """Write an instant as PEP 700 has it, in UTC with a `Z`."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _said(**fields: Any) -> dict[str, Any]:
-    """Leave out the fields that say nothing: None, and empty lists and texts; an empty `yanked` says much."""
-    return {name: value for name, value in fields.items() if value or (name == "yanked" and value == "")}
+    return f"{time.astimezone(UTC).isoformat()[:-6]}Z"
 
 
 def _requirement(requirement: Requirement) -> dict[str, Any]:
-    return {
-        "requirement": requirement.text,
-        **_said(origin=requirement.origin, hashes=list(requirement.hashes)),
-    }
+    described: dict[str, Any] = {"requirement": requirement.text}
+    if requirement.origin:
+        described["origin"] = requirement.origin
+    if requirement.hashes:
+        described["hashes"] = list(requirement.hashes)
+    return described
 
 
 def _pin(pin: Pin) -> dict[str, Any]:
-    return {
+    described: dict[str, Any] = {
         "project": pin.project,
         "version": str(pin.version),
         "requested": pin.requested,
         "extras": list(pin.extras),
         "targets": list(pin.targets),
-        **_said(requires_python=pin.requires_python, hashes=list(pin.hashes)),
-        "files": [_file(file) for file in pin.files],
-        "dependencies": [_edge(edge) for edge in pin.edges],
     }
+    if pin.requires_python:
+        described["requires_python"] = pin.requires_python
+    if pin.hashes:
+        described["hashes"] = list(pin.hashes)
+    described["files"] = [_file(file) for file in pin.files]
+    described["dependencies"] = [_edge(edge) for edge in pin.edges]
+    return described
 
 
 def _edge(edge: Edge) -> dict[str, Any]:
@@ -94,19 +97,21 @@ def _edge(edge: Edge) -> dict[str, Any]:
 
 
 def _file(file: DistFile) -> dict[str, Any]:
-    described = {
-        "filename": file.filename,
-        "url": file.url,
-        **_said(
-            sha256=file.sha256,
-            hashes=dict(file.hashes),
-            size=file.size,
-            requires_python=file.requires_python,
-            yanked=file.yanked,
-            upload_time=write_time(file.upload_time) if file.upload_time else None,
-            source=file.source,
-        ),
-    }
+    described: dict[str, Any] = {"filename": file.filename, "url": file.url}
+    if file.sha256:
+        described["sha256"] = file.sha256
+    if file.hashes:
+        described["hashes"] = dict(file.hashes)
+    if file.size:
+        described["size"] = file.size
+    if file.requires_python:
+        described["requires_python"] = file.requires_python
+    if file.yanked is not None:  # an empty reason says much
+        described["yanked"] = file.yanked
+    if file.upload_time:
+        described["upload_time"] = write_time(file.upload_time)
+    if file.source:
+        described["source"] = file.source
     if file.core_metadata is not None:
         described["core_metadata"] = file.core_metadata
     return described

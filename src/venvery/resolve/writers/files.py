@@ -8,9 +8,11 @@ from collections.abc import Collection
 from venvery.errors import BadLock
 from venvery.model.files import DistFile
 from venvery.model.lock import Lock, Pin
+from venvery.model.names import NormalizedName
 from venvery.model.requirements import Requirement
+from venvery.model.versions import Version
 
-__all__ = ["direct_reference", "files_of", "hashes_of"]
+__all__ = ["direct_references", "files_of", "hashes_of"]
 
 _UNSAFE = frozenset({"md5", "sha1"})
 
@@ -41,13 +43,13 @@ def hashes_of(file: DistFile, *, allowed: Collection[str] = hashlib.algorithms_g
     return strong or known
 
 
-def direct_reference(lock: Lock, pin: Pin) -> Requirement | None:
-    """Give the request's `name @ URL` that a pin stands for; None for a pin that an index answers."""
+def direct_references(lock: Lock) -> dict[tuple[NormalizedName, Version], Requirement]:
+    """Give the request's `name @ URL` for each pin that stands for one; an index answers for all others."""
+    found: dict[tuple[NormalizedName, Version], Requirement] = {}
     for requirement in lock.requirements:
-        if (
-            requirement.url
-            and requirement.project == pin.project
-            and any(file.url == requirement.url.split("#")[0] or file.url == requirement.url for file in pin.files)
-        ):
-            return requirement
-    return None
+        if requirement.url:
+            urls = {requirement.url, requirement.url.split("#")[0]}
+            for pin in lock.pins:
+                if pin.project == requirement.project and any(file.url in urls for file in pin.files):
+                    found.setdefault((pin.project, pin.version), requirement)
+    return found

@@ -42,7 +42,7 @@ def marker_for(targets: tuple[Target, ...], inside: Iterable[int]) -> str | None
     markers do not know the C library, nor free-threaded builds.
     """
     wanted = sum(1 << index for index in set(inside))
-    return _marker_for(targets, wanted)
+    return None if wanted == (1 << len(targets)) - 1 else _marker_for(targets, wanted)
 
 
 def environment_marker(target: Target) -> str:
@@ -60,9 +60,7 @@ def environments(targets: Sequence[Target]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _marker_for(targets: tuple[Target, ...], wanted: int) -> str | None:
-    if wanted == (1 << len(targets)) - 1:
-        return None
+def _marker_for(targets: tuple[Target, ...], wanted: int) -> str:
     if not wanted:
         raise BadLock("the lock has a pin that is on none of its targets")
     fitting = [term for term in _terms(targets) if term.mask and not term.mask & ~wanted]

@@ -13,7 +13,7 @@ from venvery.errors import BadLock
 from venvery.model.lock import Lock, Pin
 from venvery.model.names import NormalizedName, normalize
 from venvery.model.requirements import Requirement
-from venvery.resolve.writers.files import direct_reference, files_of, hashes_of
+from venvery.resolve.writers.files import direct_references, files_of, hashes_of
 from venvery.resolve.writers.markers import marker_for
 
 __all__ = ["write_requirements"]
@@ -34,31 +34,36 @@ def write_requirements(lock: Lock, *, hashes: bool = True, via: bool = True, hea
     """
     needed_by = _needed_by(lock) if via else {}
     asked_with = _extras(lock)
+    direct = direct_references(lock)
     lines = list(header)
     for pin in lock.pins:
         options = _hash_options(pin) if hashes else []
-        for head in _heads(lock, pin, asked_with.get(pin.project, {})):
+        reference = direct.get((pin.project, pin.version)) if direct else None
+        for head in _heads(lock, pin, asked_with.get(pin.project, {}), reference):
             lines += _continued([head, *options])
             lines += _via(needed_by.get(pin.project, {}), pin, lock) if via else ()
     return "".join(f"{line}\n" for line in lines)
 
 
-def _heads(lock: Lock, pin: Pin, asked_with: Mapping[int, set[NormalizedName]]) -> list[str]:
+def _heads(
+    lock: Lock, pin: Pin, asked_with: Mapping[int, set[NormalizedName]], direct: Requirement | None
+) -> list[str]:
     """Give the first line of a pin; several where it has not the same extras on all of its targets."""
     parts: dict[tuple[NormalizedName, ...], list[int]] = {}
     for target in pin.targets:
         parts.setdefault(tuple(sorted(asked_with.get(target, ()))), []).append(target)
     try:
-        return [_head(lock, pin, extras, targets) for extras, targets in parts.items()]
+        return [_head(lock, pin, extras, targets, direct) for extras, targets in parts.items()]
     except BadLock:
         if len(parts) == 1:
             raise
-        return [_head(lock, pin, (), pin.targets)]
+        return [_head(lock, pin, (), pin.targets, direct)]
 
 
-def _head(lock: Lock, pin: Pin, extras: Sequence[NormalizedName], targets: Iterable[int]) -> str:
+def _head(
+    lock: Lock, pin: Pin, extras: Sequence[NormalizedName], targets: Iterable[int], direct: Requirement | None
+) -> str:
     name = f"{pin.project}[{','.join(extras)}]" if extras else pin.project
-    direct = direct_reference(lock, pin)
     text = f"{name}=={pin.version}" if direct is None else f"{name} @ {direct.url}"
     marker = marker_for(lock.targets, targets)
     return f"{text} ; {marker}" if marker else text
