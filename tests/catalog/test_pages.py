@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 
 from venvery.catalog import pages
 from venvery.catalog.anchors import read_carefully, read_plainly
-from venvery.catalog.pages import Link, parse_html, parse_json
+from venvery.catalog.pages import Link
 from venvery.errors import SourceGarbage
 
 BASE = "https://index.example/simple/a/"
 SHA = "ab" * 32
+
+
+def parse_html(text: str, base: str) -> list[Link]:
+    return pages.parse_html(text, base).links
+
+
+def parse_json(body: bytes, base: str) -> list[Link]:
+    return pages.parse_json(body, base).links
 
 
 def one(anchor: str, base: str = BASE) -> Link:
@@ -330,3 +338,32 @@ def test_a_quarantined_project_offers_nothing() -> None:
     head = '<html><head><meta name="pypi:project-status" content="quarantined"></head>'
     text = head + '<body><a href="a-1.zip">a</a></body></html>'
     assert parse_html(text, BASE) == []
+
+
+@pytest.mark.parametrize("state", ["active", "archived", "deprecated", "quarantined"])
+def test_the_status_of_a_project_is_read(state: str) -> None:
+    page = json.loads(json_page())
+    page["project-status"] = {"status": state, "reason": "moved & gone"}
+    from_json = pages.parse_json(json.dumps(page).encode(), BASE).status
+    metas = f'<meta name="pypi:project-status" content="{state}">'
+    metas += '<meta name="pypi:project-status-reason" content="moved &amp; gone">'
+    text = f'<html><head>{metas}</head><body><a href="a-1.zip">a</a></body></html>'
+    from_html = pages.parse_html(text, BASE).status
+    assert from_json is not None
+    assert from_json == from_html
+    assert (from_json.state, from_json.reason) == (state, "moved & gone")
+
+
+@pytest.mark.parametrize("said", [{"status": "on fire"}, {"status": ["active"]}, {}, "archived", None])
+def test_a_status_that_nobody_knows_says_nothing(said: object) -> None:
+    page = json.loads(json_page())
+    page["project-status"] = said
+    assert pages.parse_json(json.dumps(page).encode(), BASE).status is None
+
+
+def test_where_provenance_lies_is_read() -> None:
+    expected = "https://index.example/integrity/a-1.zip"
+    (link,) = parse_json(json_page(provenance="/integrity/a-1.zip"), BASE)
+    assert link.provenance == expected
+    assert one(f'<a href="a-1.zip" data-provenance="{expected}">a</a>').provenance == expected
+    assert one('<a href="a-1.zip" data-provenance="javascript:x">a</a>').provenance is None

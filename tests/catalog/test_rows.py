@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from venvery.catalog.pages import Link
-from venvery.catalog.rows import Names, files_of, revision_of, rows_of
-from venvery.model.files import parse_filename
+from venvery.catalog.rows import Names, files_of, revision_of, rows_of, status_of
+from venvery.model.files import ProjectStatus, parse_filename
 from venvery.model.names import normalize
 from venvery.storage.compression import pack, unpack
 
@@ -115,3 +115,20 @@ def test_a_time_that_was_given_once_is_kept() -> None:
     after = rows_of(A, [link("a-1.zip")], now=10, before=json.loads(json.dumps(before)))
     assert revision_of(before) == revision_of(after)
     assert files_of(A, after, "")[0].upload_time == files_of(A, before, "")[0].upload_time
+
+
+def test_other_bytes_under_the_same_name_are_seen_anew() -> None:
+    """Else a file that was exchanged today would pass for one of long ago."""
+    before = rows_of(A, [link("a-1.zip", hashes={"sha256": "ab" * 32}), link("a-2.zip")], now=1)
+    after = rows_of(A, [link("a-1.zip", hashes={"sha256": "cd" * 32}), link("a-2.zip")], now=2, before=before)
+    times = [file.upload_time.timestamp() for file in files_of(A, after, "") if file.upload_time is not None]
+    assert times == [2.0, 1.0]
+
+
+def test_status_and_provenance_are_kept_and_make_a_revision() -> None:
+    plain = rows_of(A, [link("a-1.zip")], now=1)
+    archived = rows_of(A, [link("a-1.zip")], now=1, status=ProjectStatus("archived", "done"))
+    proven = rows_of(A, [link("a-1.zip", provenance="https://one.example/p")], now=1)
+    assert len({revision_of(rows) for rows in (plain, archived, proven)}) == 3
+    assert status_of(unpack(pack(archived))) == ProjectStatus("archived", "done")
+    assert files_of(A, unpack(pack(proven)), "")[0].provenance == "https://one.example/p"

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from venvery.catalog.keeper import Keeper
 from venvery.catalog.reporter import Reporter
-from venvery.catalog.rows import EMPTY_REVISION, files_of, revision_of, rows_of
+from venvery.catalog.rows import EMPTY_REVISION, files_of, revision_of, rows_of, status_of
 from venvery.catalog.sharing import Shared, all_of
 from venvery.catalog.sources import Absent, Found, Held, Source, Unchanged
 from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
-from venvery.model.files import DistFile, Listing
+from venvery.model.files import DistFile, Listing, ProjectStatus
 from venvery.model.names import NormalizedName
 from venvery.model.sources import Union, sources_for
 from venvery.storage.compression import pack, unpack
@@ -48,6 +48,7 @@ class _Part:
     files: tuple[DistFile, ...]
     checked_at: float
     fresh_until: float
+    status: ProjectStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +235,15 @@ class Listings:
             return _Part(False, EMPTY_REVISION, (), now, now + window)
         assert isinstance(answer, Found), "a source said that nothing changed of what it never gave"
         weight = len(answer.links)
-        rows = await _apart(weight, partial(rows_of, project, answer.links, now=now, before=_rows(before)))
+        rows = await _apart(
+            weight, partial(rows_of, project, answer.links, now=now, before=_rows(before), status=answer.status)
+        )
         revision, files = await _apart(weight, lambda: (revision_of(rows), files_of(project, rows, name)))
         if before is None or not before.known or before.revision != revision or not source.local:
             make = partial(_page, one.number, project, revision, answer, now, rows)
             self._keeper.listing(one.number, project, make)
         self._reporter.listing_read(project, name, "read")
-        return _Part(True, revision, files, now, now + window)
+        return _Part(True, revision, files, now, now + window, answer.status)
 
     def _keep_absent(
         self, one: Numbered, project: NormalizedName, before: StoredListing | None, now: float
@@ -291,11 +294,12 @@ async def _part_of(before: StoredListing, source: str, checked_at: float, window
     if not before.known:
         return _Part(False, EMPTY_REVISION, (), checked_at, checked_at + window)
 
-    def read() -> tuple[DistFile, ...]:
-        return files_of(NormalizedName(before.project), unpack(before.packed), source)
+    def read() -> _Part:
+        rows = unpack(before.packed)
+        files = files_of(NormalizedName(before.project), rows, source)
+        return _Part(True, before.revision, files, checked_at, checked_at + window, status_of(rows))
 
-    files = await _apart(len(before.packed) // 40, read)
-    return _Part(True, before.revision, files, checked_at, checked_at + window)
+    return await _apart(len(before.packed) // 40, read)
 
 
 async def _apart(weight: int, work: Callable[[], T]) -> T:
@@ -311,10 +315,13 @@ def _unite(project: NormalizedName, parts: Sequence[_Part]) -> Listing:
     if not known:
         return Listing(project, EMPTY_REVISION, (), known=False)
     if len(known) == 1:
-        return Listing(project, known[0].revision, known[0].files)
+        return Listing(project, known[0].revision, known[0].files, status=known[0].status)
     files: dict[str, DistFile] = {}
     for part in known:
         for file in part.files:
             files.setdefault(file.filename, file)
     revision = unite_revisions([part.revision for part in known])
-    return Listing(project, revision, tuple(files[name] for name in sorted(files)))
+    status = next((part.status for part in known if part.status is not None), None)
+    if files and status is not None and status.state == "quarantined":  # of the project as another source has it
+        status = None
+    return Listing(project, revision, tuple(files[name] for name in sorted(files)), status=status)

@@ -1,4 +1,4 @@
-"""Project pages as sources write them: HTML and JSON (PEP 503, 592, 629, 658/714, 691, 700, 792)."""
+"""Project pages as sources write them: HTML and JSON (PEP 503, 592, 629, 658/714, 691, 700, 740, 792)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 from urllib.parse import quote, unquote, urljoin
 
 from venvery.catalog.anchors import Attributes, Page, PlainAnchor, attributes_of, read_carefully, read_plainly
 from venvery.errors import SourceGarbage
+from venvery.model.files import ProjectState, ProjectStatus
 
-__all__ = ["Link", "parse_html", "parse_json"]
+__all__ = ["Link", "ProjectPage", "parse_html", "parse_json"]
 
 _WEB = ("https://", "http://")
 
@@ -31,9 +32,18 @@ class Link(NamedTuple):
     size: int | None = None
     upload_time: float | None = None
     """Seconds since the epoch."""
+    provenance: str | None = None
+    """Absolute (PEP 740)."""
 
 
-def parse_json(body: bytes, base: str) -> list[Link]:
+class ProjectPage(NamedTuple):
+    """A page, read."""
+
+    links: list[Link]
+    status: ProjectStatus | None = None
+
+
+def parse_json(body: bytes, base: str) -> ProjectPage:
     """Read a project page in JSON (PEP 691). Raises `SourceGarbage`."""
     try:
         page = json.loads(body)
@@ -42,12 +52,13 @@ def parse_json(body: bytes, base: str) -> list[Link]:
     except (ValueError, KeyError, TypeError):
         raise SourceGarbage("its JSON is not a project page (PEP 691)") from None
     _check_version(version)
-    status = page.get("project-status")
-    if isinstance(status, dict) and status.get("status") == "quarantined":
-        return []
+    said = page.get("project-status")
+    status = _status(said.get("status"), said.get("reason")) if isinstance(said, dict) else None
+    if status is not None and status.state == "quarantined":
+        return ProjectPage([], status)
     join = _Joiner(base)
     try:
-        return [link for entry in entries if (link := _json_link(entry, join)) is not None]
+        return ProjectPage([link for entry in entries if (link := _json_link(entry, join)) is not None], status)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise SourceGarbage("its JSON lists a file without name, URL or hashes (PEP 691)") from None
 
@@ -71,7 +82,19 @@ def _json_link(entry: dict[str, Any], join: _Joiner) -> Link | None:
         core_metadata=_hash_of(metadata),
         size=size if isinstance(size, int) and size >= 0 else None,
         upload_time=_seconds(entry.get("upload-time")),
+        provenance=_web(entry.get("provenance"), join),
     )
+
+
+def _web(reference: Any, join: _Joiner) -> str | None:
+    return join(reference) if isinstance(reference, str) and reference else None
+
+
+def _status(state: Any, reason: Any) -> ProjectStatus | None:
+    """Read a project's status (PEP 792); one that no standard knows says nothing."""
+    if state not in get_args(ProjectState):
+        return None
+    return ProjectStatus(cast("ProjectState", state), reason if isinstance(reason, str) and reason else None)
 
 
 def _hash_of(metadata: Any) -> str | None:
@@ -91,7 +114,7 @@ def _seconds(text: Any) -> float | None:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def parse_html(text: str, base: str) -> list[Link]:
+def parse_html(text: str, base: str) -> ProjectPage:
     """Read a project page, or any page of links, in HTML.
 
     Raises `SourceGarbage` for what is no such page: not HTML, a form to log in, a page whose links lead
@@ -99,12 +122,13 @@ def parse_html(text: str, base: str) -> list[Link]:
     """
     page = read_plainly(text) or read_carefully(text)
     _check_version(page.meta.get("pypi:repository-version", "1.0"))
-    if page.meta.get("pypi:project-status") == "quarantined":
-        return []
+    status = _status(page.meta.get("pypi:project-status"), page.meta.get("pypi:project-status-reason"))
+    if status is not None and status.state == "quarantined":
+        return ProjectPage([], status)
     links = _links(page, base)
     if not any(_DISTRIBUTION.search(link.filename) for link in links):
         _check_empty(text, bool(page.plain or page.anchors), "pypi:repository-version" in page.meta)
-    return links
+    return ProjectPage(links, status)
 
 
 def _links(page: Page, base: str) -> list[Link]:
@@ -116,7 +140,7 @@ def _links(page: Page, base: str) -> list[Link]:
 
 def _plain_links(anchors: Iterable[PlainAnchor], join: _Joiner) -> Iterator[Link]:
     """Make links of plain anchors. Their other attributes are few texts that come again and again."""
-    known: dict[str, tuple[str | None, str | None, str | None]] = {}
+    known: dict[str, tuple[str | None, str | None, str | None, str | None]] = {}
     for folder, filename, digest, before, time, after in anchors:
         url = folder + filename if folder.startswith(_WEB) else join(folder + filename)
         if url is None:
@@ -125,16 +149,20 @@ def _plain_links(anchors: Iterable[PlainAnchor], join: _Joiner) -> Iterator[Link
         if said is None:
             said = known[before + after] = _said(attributes_of(before + after))
         uploaded = None if time is None else _seconds(time)
-        yield Link(filename, url, {} if digest is None else {"sha256": digest}, *said, None, uploaded)
+        python, yanked, metadata, provenance = said
+        where = _web(provenance, join)
+        hashes = {} if digest is None else {"sha256": digest}
+        yield Link(filename, url, hashes, python, yanked, metadata, None, uploaded, where)
 
 
-def _said(anchor: Attributes) -> tuple[str | None, str | None, str | None]:
-    """Read requires-python, yanked and core-metadata."""
+def _said(anchor: Attributes) -> tuple[str | None, str | None, str | None, str | None]:
+    """Read requires-python, yanked, core-metadata and provenance."""
     metadata = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata"))
     return (
         anchor.get("data-requires-python") or None,
         anchor.get("data-yanked"),
         None if metadata is None else _attribute_hash(metadata),
+        anchor.get("data-provenance"),
     )
 
 
@@ -175,13 +203,17 @@ def _html_link(anchor: Attributes, join: _Joiner) -> Link | None:
     if not filename:
         return None
     upload_time = anchor.get("data-upload-time")  # in no standard, but some indexes have it
+    python, yanked, metadata, provenance = _said(anchor)
     return Link(
         unquote(filename) if "%" in filename else filename,
         url,
         _fragment_hashes(fragment),
-        *_said(anchor),
+        python,
+        yanked,
+        metadata,
         None,
         None if upload_time is None else _seconds(upload_time),
+        _web(provenance, join),
     )
 
 

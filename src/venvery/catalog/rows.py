@@ -15,13 +15,13 @@ from typing import Any
 
 from venvery.catalog.pages import Link
 from venvery.model.digests import sha256
-from venvery.model.files import DistFile, parse_filename
+from venvery.model.files import DistFile, ProjectStatus, parse_filename
 from venvery.model.names import NormalizedName, normalize
 from venvery.model.versions import InvalidVersion, Version, parse_version
 
-__all__ = ["EMPTY_REVISION", "FORMAT", "files_of", "revision_of", "rows_of"]
+__all__ = ["EMPTY_REVISION", "FORMAT", "files_of", "revision_of", "rows_of", "status_of"]
 
-FORMAT = 2
+FORMAT = 3
 """Part of what names a source in the database: rows of another format are not looked at."""
 EMPTY_REVISION = sha256(b"")
 """The revision of a listing that a source does not have."""
@@ -115,20 +115,26 @@ def _end(end: str) -> tuple[str, tuple[int, str] | tuple[()]] | None:
 
 
 def rows_of(
-    project: NormalizedName, links: Iterable[Link], *, now: float, before: dict[str, Any] | None = None
+    project: NormalizedName,
+    links: Iterable[Link],
+    *,
+    now: float,
+    before: dict[str, Any] | None = None,
+    status: ProjectStatus | None = None,
 ) -> dict[str, Any]:
     """Make the rows of what a page lists; links to anything but this project's files are left out.
 
     `before` are the rows of the same page as it was: a file keeps the upload time that was once given, and
-    the time at which it was first seen where none was.
+    the time at which it was first seen where none was. Other bytes under its name are another file.
     """
     parse = Names(project).parse
     versions, tags, pythons = _Table(), _Table(), _Table()
     seen: dict[str, float] = dict(before["seen"]) if before else {}
     given = _given_times(before) if before else {}
+    digests = {row[0]: row[6] for row in before["files"]} if before else {}
     rows: dict[str, list[Any]] = {}
     numbers: dict[int, tuple[int, Version]] = {}
-    for filename, url, hashes, python, yanked, metadata, size, uploaded in links:
+    for filename, url, hashes, python, yanked, metadata, size, uploaded, provenance in links:
         name = parse(filename)
         if name is None or filename in rows:
             continue
@@ -143,6 +149,8 @@ def rows_of(
         if uploaded is None:
             uploaded = given.get((filename, digest))
             if uploaded is None:
+                if digests.get(filename, digest) != digest:
+                    seen[filename] = now
                 seen.setdefault(filename, now)
         rows[filename] = [
             filename,
@@ -158,6 +166,7 @@ def rows_of(
             metadata,
             uploaded,
             None if len(hashes) == (digest is not None) else _other_hashes(hashes),
+            provenance,
         ]
     return {
         "versions": [str(version) for version in versions],
@@ -165,6 +174,7 @@ def rows_of(
         "pythons": list(pythons),
         "files": [rows[filename] for filename in sorted(rows)],
         "seen": seen,
+        "status": None if status is None else [status.state, status.reason],
     }
 
 
@@ -177,16 +187,18 @@ def _given_times(before: dict[str, Any]) -> dict[tuple[str, str | None], float]:
 
 
 def revision_of(rows: dict[str, Any]) -> str:
-    """Give a digest of everything in the rows that resolution can see.
+    """Give a digest of everything in the rows that resolution, or a client of the simple API, can see.
 
     Where a file lies is no part of it as long as its hash is: a mirror may move files. Nor is the time at
     which we first saw it.
     """
     pythons = rows["pythons"]
     visible = [
-        (row[0], row[6] or (row[12], row[1], row[2]), row[7], pythons[row[8]], row[9], row[10], row[11])
+        (row[0], row[6] or (row[12], row[1], row[2]), row[7], pythons[row[8]], row[9], row[10], row[11], row[13])
         for row in rows["files"]
     ]
+    if rows["status"] is not None:
+        visible.append(tuple(rows["status"]))
     # The second format of marshal is settled since Python 2.5 and says every value in one way only; JSON
     # takes seven times as long.
     return sha256(marshal.dumps(visible, 2))
@@ -200,7 +212,7 @@ def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> tupl
     seen = rows["seen"]
     files = []
     for row in rows["files"]:
-        name, folder, last, version, tag, build, digest, size, python, yanked, metadata, time, hashes = row
+        name, folder, last, version, tag, build, digest, size, python, yanked, metadata, time, hashes, proof = row
         files.append(
             DistFile(
                 name,
@@ -218,6 +230,13 @@ def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> tupl
                 metadata,
                 source,
                 tuple((algorithm, value) for algorithm, value in hashes) if hashes else (),
+                proof,
             )
         )
     return tuple(files)
+
+
+def status_of(rows: dict[str, Any]) -> ProjectStatus | None:
+    """Give what the source says of the project as a whole."""
+    said = rows["status"]
+    return None if said is None else ProjectStatus(said[0], said[1])

@@ -1,6 +1,6 @@
 """Distribution files, listings of a project, and core metadata: what a source says that exists.
 
-Standards: simple API (PEP 503, 592, 658/714, 691, 700), file names (PEP 427, 625), core metadata.
+Standards: simple API (PEP 503, 592, 658/714, 691, 700, 740, 792), file names (PEP 427, 625), core metadata.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ __all__ = [
     "Kind",
     "Listing",
     "NoMetadata",
+    "ProjectState",
+    "ProjectStatus",
     "expand_tag",
     "parse_filename",
 ]
 
 Kind = Literal["wheel", "sdist"]
+ProjectState = Literal["active", "archived", "quarantined", "deprecated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,21 @@ class DistFile:
     """The name of the source that lists it."""
     hashes: tuple[tuple[str, str], ...] = ()
     """Further hashes as (algorithm, hex) that the source gives; used when it gives no SHA-256."""
+    provenance: str | None = None
+    """Where the source has the file's attestations (PEP 740)."""
 
     @property
     def key(self) -> str:
         """What names these bytes: the SHA-256 where known, else the source and the file name."""
         return self.sha256 or f"{self.source}/{self.filename}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """What a project's owner, or its index, says of it as a whole (PEP 792)."""
+
+    state: ProjectState
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,8 @@ class Listing:
     """Empty when no source knows the project, or knows it without usable files."""
     known: bool = True
     """False when no source has this project at all."""
+    status: ProjectStatus | None = None
+    """None: no source says anything, which means active."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from venvery.catalog.pages import Link
 from venvery.catalog.rows import FORMAT
 from venvery.errors import BadConfiguration
 from venvery.model.digests import canonical_json, sha256
+from venvery.model.files import ProjectStatus
 from venvery.model.names import NormalizedName
 from venvery.model.sources import SourceSpec, redact
 
@@ -47,6 +48,7 @@ class Found:
     etag: str | None = None
     last_modified: str | None = None
     body: str | None = None
+    status: ProjectStatus | None = None
 
 
 Answer = Unchanged | Absent | Found

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from venvery.catalog.pages import Link, parse_html
+from venvery.catalog.pages import Link, ProjectPage, parse_html
 from venvery.catalog.sources.base import Absent, Answer, Found, Held
 from venvery.errors import SourceGarbage, SourceUnreachable
 from venvery.model.files import parse_filename
@@ -77,7 +77,8 @@ class Tree:
                 return Absent()
             page = folder / "index.html"
             if page.is_file():
-                return Found(tuple(self._from_page(page)))
+                read = self._read_page(page)
+                return Found(tuple(self._hashed(read.links)), status=read.status)
             files = sorted(path for path in folder.iterdir() if path.name.endswith(_DISTRIBUTION))
             return Found(tuple(self._hasher.links(files)))
 
@@ -90,12 +91,14 @@ class Tree:
                 return other
         return None
 
-    def _from_page(self, page: Path) -> Iterable[Link]:
+    def _read_page(self, page: Path) -> ProjectPage:
         text = page.read_text(encoding="utf-8", errors="replace")
         try:
-            links = parse_html(text, page.resolve().as_uri())
+            return parse_html(text, page.resolve().as_uri())
         except SourceGarbage as garbage:
             raise SourceGarbage(f"{page}: {garbage}") from None
+
+    def _hashed(self, links: list[Link]) -> Iterable[Link]:
         bare = [path for link in links if not link.hashes and (path := path_of(link.url)) is not None]
         hashes = self._hasher.hashes(path for path in bare if path.is_file())
         for link in links:

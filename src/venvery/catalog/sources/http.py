@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from venvery.catalog.network import Network, Reply
-from venvery.catalog.pages import Link, parse_html, parse_json
+from venvery.catalog.pages import ProjectPage, parse_html, parse_json
 from venvery.catalog.sources.base import Absent, Answer, Found, Held, Unchanged
 from venvery.errors import SourceGarbage, SourceUnreachable
 from venvery.model.digests import sha256
@@ -37,9 +37,9 @@ async def read_page(network: Network, url: str, held: Held | None, *, accept: st
     parse = _parser(reply)
     try:
         if len(reply.body) > _LARGE:
-            links = await asyncio.to_thread(parse, reply)
+            page = await asyncio.to_thread(parse, reply)
         else:
-            links = parse(reply)
+            page = parse(reply)
     except SourceGarbage as garbage:
         raise SourceGarbage(
             f"{redact(url)}: {garbage}",
@@ -47,8 +47,9 @@ async def read_page(network: Network, url: str, held: Held | None, *, accept: st
             url=redact(url),
         ) from None
     if reply.redirected:  # asking whether it changed would not tell whether it moved back
-        return Found(tuple(links), body=digest)
-    return Found(tuple(links), reply.headers.get("etag"), reply.headers.get("last-modified"), digest)
+        return Found(tuple(page.links), body=digest, status=page.status)
+    etag, modified = reply.headers.get("etag"), reply.headers.get("last-modified")
+    return Found(tuple(page.links), etag, modified, digest, page.status)
 
 
 def _conditions(held: Held | None) -> dict[str, str]:
@@ -65,7 +66,7 @@ def _meaning(status: int) -> str:
     return {401: " (it wants a user name and password)", 403: " (access is refused)"}.get(status, "")
 
 
-def _parser(reply: Reply) -> Callable[[Reply], list[Link]]:
+def _parser(reply: Reply) -> Callable[[Reply], ProjectPage]:
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("application/vnd.pypi.simple.v1+json", "application/json"):
         return lambda reply: parse_json(reply.body, without_credentials(reply.url))
@@ -90,7 +91,7 @@ def _charset(content_type: str) -> str:
     return header.get_content_charset("utf-8")
 
 
-def _html(reply: Reply) -> list[Link]:
+def _html(reply: Reply) -> ProjectPage:
     charset = _charset(reply.headers.get("content-type", ""))
     try:
         text = reply.body.decode(charset, "replace")
