@@ -23,6 +23,8 @@ def test_a_healthy_machine(venvery: Venvery, index: IndexServer, tmp_path: Path)
     venvery("sync", *config, "idna<3", tmp_path / "env").check()
     with venvery.serve() as server:
         found = states(venvery, *config, "--server", server.url, code=0)
+    groups = found.pop("sandbox, control groups", ("ok", ""))  # who may make them, differs
+    assert groups[0] in ("ok", "warning")
     assert {state for state, _says in found.values()} == {"ok"}
     assert "the limit is 1.0 GB" in found["data folder"][1]
     assert found[f"source here ({index.url.rstrip('/')})"][1].startswith("index answers")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import httpx2
 
 from venvery import __version__
+from venvery.builds.probing import probe
 from venvery.catalog.catalog import Catalog
 from venvery.catalog.pip_settings import Machine, configuration_files, read_pip_settings
 from venvery.client.errors import ClientError
@@ -72,6 +73,7 @@ async def examine(configuration: Configuration | None, machine: Machine, server:
         if not any(finding.state == "problem" for finding in folder):
             found += await _sources(configuration)
     found += _interpreters()
+    found += _sandbox()
     found += _store(machine.environ, machine.folder)
     if server is not None:
         found.append(_server(server))
@@ -180,6 +182,17 @@ def _interpreters() -> Iterator[Finding]:
                 found[f"{python.version}{python.threads}"] = python.executable
     listed = ", ".join(f"{version} ({path})" for version, path in found.items())
     yield Finding("interpreters", "ok", f"bytecode can be compiled for {listed}")
+
+
+def _sandbox() -> Iterator[Finding]:
+    """Say which layers of the sandbox for source builds work here, and what follows."""
+    probed = probe()
+    for layer in probed.layers:
+        yield Finding(f"sandbox, {layer.name}", "ok" if layer.works else "warning", layer.says, layer.hint)
+    if probed.why_not is None:
+        yield Finding("source builds", "ok", "source distributions are built in the sandbox")
+    else:
+        yield Finding("source builds", "warning", f"source distributions are refused: {probed.why_not}")
 
 
 def _store(environ: Mapping[str, str], beside: Path) -> Iterator[Finding]:
