@@ -10,6 +10,7 @@ from packaging.version import Version
 from tests.resolve.worlds import LINUX, Release, universe
 from venvery.model.files import CoreMetadata, NoMetadata
 from venvery.model.names import normalize
+from venvery.model.policy import parse_rule
 from venvery.model.targets import short_target
 from venvery.model.versions import parse_version
 from venvery.resolve.dependencies import Dependency, facts_of, parse_dependency
@@ -107,7 +108,7 @@ def test_a_view_by_groups_equals_a_view_file_by_file() -> None:
 
 def test_blocked_versions_are_not_there() -> None:
     made = universe("a", {"1": Release(), "2": Release(), "3": Release()})
-    view = view_of(made, facts_of(LINUX), FileRules(blocked=("==2", ">2.5")))
+    view = view_of(made, facts_of(LINUX), FileRules(blocked=(parse_rule("a==2"), parse_rule("a>2.5"))))
     assert view.usable == made.mask("==1")
 
 

@@ -36,7 +36,7 @@ class Opened:
 async def opened_house(data: Path, sources: Sequence[SourceSpec], **options: Any) -> AsyncIterator[Opened]:
     """Open a house as a new process would."""
     allowed = options.pop("allowed_urls", ())
-    further = {name: options.pop(name) for name in ("limits",) if name in options}
+    further = {name: options.pop(name) for name in ("limits", "policy") if name in options}
     clock = options.setdefault("clock", Clock())
     async with opened(data, sources, **options) as catalog:
         with Database.open_file(data / "venvery.sqlite", clock=clock) as database:

@@ -279,6 +279,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"options": {"excludes": ["idna"]}},
     {"options": {"preferences": {"idna": "3.6"}}},
     {"options": {"preferences": {"idna": "3.6"}, "upgrade": ["idna"]}},
+    {"options": {"preferences": {"idna": "3.6"}, "upgrade": ":all:"}},
+    {"options": {"sources": {"idna": "index"}}},
     {"text": "idna\n"},
     {"text": "--index-url https://elsewhere.example/simple\n"},
 ]

@@ -92,6 +92,11 @@ class Catalog:
         finally:
             await self._network.__aexit__(kind, error, trace)
 
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """What the sources are called, in their order."""
+        return tuple(spec.name for spec in self._specs)
+
     def peek_listing(self, project: NormalizedName) -> Listing | None:
         """Give a listing that is held in memory and fresh; else None. Cheap, never waits."""
         return self._listings.peek(project)

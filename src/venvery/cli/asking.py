@@ -19,7 +19,7 @@ from venvery.model.requirements_text import (
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["body_of", "read_asked"]
+__all__ = ["body_of", "read_asked", "read_files"]
 
 
 def read_asked(arguments: argparse.Namespace, requirements: Iterable[str]) -> RequirementsText:
@@ -34,6 +34,12 @@ def read_asked(arguments: argparse.Namespace, requirements: Iterable[str]) -> Re
     if not (given or files.requirements or arguments.requirement):
         raise BadInput("no requirements are given", hint="name some, as in 'django>=1.8', or a file with -r")
     return RequirementsText(given + files.requirements, files.constraints, files.index_options)
+
+
+def read_files(paths: Iterable[str]) -> RequirementsText:
+    """Read requirements files alone. Raises as `read_asked` does."""
+    included = "\n".join(f"-r {_quoted(path)}" for path in paths)
+    return parse_requirements_text(included, origin="command line", load=_load)
 
 
 def body_of(asked: RequirementsText, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -33,15 +33,18 @@ def lock_of(arguments: argparse.Namespace) -> Lock:
         return _resolved(arguments)
     if arguments.requirements or arguments.requirement:
         raise BadInput("a lock says everything by itself", hint="name either a lock or requirements")
-    return read_lock(read_file(path), origin=path, targets=targets_here(arguments))
+    return read_lock(read_file(path), origin=path, targets=targets_here(arguments.python, arguments.platform))
 
 
-def targets_here(arguments: argparse.Namespace) -> list[Target]:
-    """Give the targets that the command line means."""
+def targets_here(pythons: list[str] | str | None, platforms: list[str] | str | None) -> list[Target]:
+    """Give the targets that the command line means; the path of an interpreter stands for this one."""
+    pythons = [pythons] if isinstance(pythons, str) else pythons
+    platforms = [platforms] if isinstance(platforms, str) else platforms
+    pythons = [python for python in pythons or () if "/" not in python and "\\" not in python] or None
     here = targets_of(None, None)[0]
     return [
         target_from_json(target, default_platform=here["platform"], default_python=here["python"])
-        for target in targets_of(arguments.python, arguments.platform)
+        for target in targets_of(pythons, platforms)
     ]
 
 

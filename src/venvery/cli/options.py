@@ -283,6 +283,24 @@ def _add_choices(parser: Parser) -> None:
     group.add_argument(
         "--preset", choices=("pip", "uv"), help="whose reading of the standards rules where they differ"
     )
+    group.add_argument(
+        "--keep", metavar="LOCK", help="take the versions of an earlier lock where they are still allowed"
+    )
+    group.add_argument(
+        "-P", "--upgrade-package", metavar="NAME", action="append", help="of --keep, do not keep this project's"
+    )
+    group.add_argument(
+        "--override",
+        metavar="FILE",
+        action="append",
+        help="requirements that replace all on their projects",
+    )
+    group.add_argument(
+        "--exclude", metavar="NAME", action="append", help="leave a project out, whoever requires it"
+    )
+    group.add_argument(
+        "--source", metavar="NAME=SOURCE", action="append", help="take a project from one source only, by its name"
+    )
     group.add_argument("--exclude-newer", metavar="TIME", help="leave out files uploaded after TIME")
     group.add_argument(
         "--only-binary", metavar="NAMES", action="append", help="projects, or :all:, to take as wheels only"

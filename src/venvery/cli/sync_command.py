@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
             hint="venvery sync REQUIREMENT… DIR, venvery sync -r FILE DIR or venvery sync pylock.toml DIR",
         )
     chosen = arguments.python or getattr(sys, "_base_executable", None) or sys.executable
-    inputs = gather_lock(lock) if lock else gather(given, arguments.requirement, arguments.constraint)
+    read_too = [*arguments.constraint, *(arguments.override or ()), *([arguments.keep] if arguments.keep else ())]
+    inputs = gather_lock(lock) if lock else gather(given, arguments.requirement, read_too)
     digest = digest_of(inputs, _identity(arguments, chosen))
     if not arguments.upgrade and up_to_date(directory, digest):
         return _tell(arguments, directory, changed=False, key=str((read_state(directory) or {}).get("key")))
@@ -147,7 +148,8 @@ def _identity(arguments: argparse.Namespace, chosen: str) -> list[Any]:
     """Name everything beside the requirements that decides what is made."""
     names = (
         "platform", "prefix", "bytecode", "relocatable", "key", "pre", "resolution", "preset", "exclude_newer",
-        "only_binary", "no_binary", "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
+        "only_binary", "no_binary", "keep", "upgrade_package", "override", "exclude", "source",
+        "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
     )  # fmt: skip
     values: list[Any] = [getattr(arguments, name) for name in names]
     return [*values, server_of(arguments), interpreter_identity(chosen) if _is_path(chosen) else chosen]

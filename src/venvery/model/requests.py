@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from venvery.model.names import NormalizedName
+from venvery.model.policy import NO_POLICY, ReleasePolicy
 from venvery.model.requirements import Requirement
 from venvery.model.targets import Target
 from venvery.model.versions import Version
@@ -54,6 +55,8 @@ class Options:
     """Pins of an earlier lock, taken where they are still allowed."""
     upgrade: NameSet = EVERY
     """Projects whose preference is not looked at. Without preferences it says nothing."""
+    sources: tuple[tuple[NormalizedName, str], ...] = ()
+    """Projects that are to come from one source alone, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +67,7 @@ class ResolveRequest:
     targets: tuple[Target, ...]
     constraints: tuple[Requirement, ...] = ()
     options: Options = field(default_factory=Options)
+    policy: ReleasePolicy = NO_POLICY
+    """The administrator's, not the request's."""
+    asked_at: datetime | None = None
+    """When it was asked, for what depends on the time: whoever resolves has no clock. None: no cool-down."""

@@ -18,6 +18,7 @@ from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
 from venvery.resolve.packages import Package
 from venvery.resolve.solver import NoAnswer, TargetSolver
+from venvery.resolve.views import View
 from venvery.resolve.wording import joined, plural, reasons_out, versions_of, versions_text
 
 __all__ = ["story", "unsatisfiable"]
@@ -315,7 +316,7 @@ class _Explanation:
                 }
             )
             if not matching & self._engine.domain[number]:
-                self._hint(kind, package)
+                self._hint(kind, package, versions)
         if notes:
             node["because"] = notes[:_MOST_NOTES]
         return node
@@ -336,7 +337,7 @@ class _Explanation:
             "fact": {"kind": "no-such-version", "project": str(package.project), "specifier": specifier},
         }
 
-    def _hint(self, kind: str, package: Package) -> None:
+    def _hint(self, kind: str, package: Package, versions: int) -> None:
         hint = {
             "python": "choose another Python",
             "tag": "choose another target",
@@ -345,6 +346,9 @@ class _Explanation:
             "prerelease": f"allow pre-releases of {package.project}",
             "yanked": f"ask for the yanked release of {package.project} with ==",
             "newer": "choose a later exclude-newer",
+            "cool-down": _when_cool(package.view, versions),
+            "blocked": f"ask the administrator about {package.project}",
+            "source": f"let {package.project} come from any source",
         }.get(kind)
         if hint:
             self._hints.append(hint)
@@ -381,6 +385,19 @@ class _Explanation:
             return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
         wanted = joined(need, "or")
         return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
+
+
+def _when_cool(view: View, versions: int) -> str | None:
+    """Say from when the first of some versions is offered, as far as the cool-down goes."""
+    rule = view.rules.cool_down
+    files = [file for i, files in enumerate(view.universe.by_version) if versions >> (i + 1) & 1 for file in files]
+    times = [file.upload_time for file in files if file.upload_time is not None]
+    if rule is None or not times:
+        return None
+    return (
+        f"wait until {min(times) + rule.span:%Y-%m-%d %H:%M %Z}, "
+        f"or ask the administrator to exempt {view.universe.project} from the cool-down"
+    )
 
 
 def _count(nodes: list[Node]) -> int:

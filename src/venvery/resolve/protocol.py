@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from venvery.model.files import DistFile
@@ -69,3 +70,5 @@ class Resolution:
     """How many versions were tried; the same for the same world and request."""
     conflicts: int = 0
     policies: tuple[str, ...] = field(default=())
+    ends_at: datetime | None = None
+    """When the next release that was too new is old enough, so that the answer may be another; None: never."""

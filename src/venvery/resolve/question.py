@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from venvery.model.names import NormalizedName
+from venvery.model.policy import ProjectPolicy
 from venvery.model.requests import ResolveRequest
 from venvery.model.requirements import Requirement
+from venvery.model.sources import DIRECT
 from venvery.model.targets import Target
 from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, TargetFacts, facts_of, from_requirement
 from venvery.resolve.policies import Policies, policies_of
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import FileRules, View, view_of
+from venvery.resolve.views import CoolDown, FileRules, View, view_of
 
-__all__ = ["Question", "Wishes"]
+__all__ = ["Question", "Wishes", "cool_down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Question:
         self.wishes = wishes
         self.policies: Policies = policies_of(request.options)
         self.facts: TargetFacts = facts_of(target)
+        self._policy, self._asked_at = request.policy, request.asked_at
+        self._sources = dict(request.options.sources)
         self._others = tuple(facts_of(other) for other in request.targets if other != target)
         self._overrides = self._overridden()
         self.roots: list[tuple[Requirement, Dependency]] = []
@@ -73,20 +78,27 @@ class Question:
 
     def view(self, universe: Universe) -> View:
         """Give what the target can use of a project under the file rules of the request."""
-        return view_of(universe, self.facts, self._rules(universe.project))
+        return view_of(universe, self.facts, self._rules(universe))
 
-    def _rules(self, project: NormalizedName) -> FileRules:
+    def _rules(self, universe: Universe) -> FileRules:
+        project = universe.project
         hashes: frozenset[str] | None = None
         for requirement in (*self._stated.get(project, ()), *self.bounds(project)):
             if requirement.hashes:
                 digests = frozenset(requirement.hashes)
                 hashes = digests if hashes is None else hashes & digests
+        said = self._policy.of(project)
+        direct = _is_direct(universe)
         return FileRules(
             wheels=project not in self.options.no_binary,
             sdists=project not in self.options.only_binary,
-            exclude_newer=self.options.exclude_newer,
+            exclude_newer=None if direct else self.options.exclude_newer,
             hashes=hashes,
             python_upper_bounds=self.policies.python_upper_bounds,
+            blocked=said.blocked,
+            allowed=said.allowed,
+            cool_down=cool_down(universe, said, self._asked_at),
+            source=None if direct else self._sources.get(project),
         )
 
     def everywhere(self, view: View) -> int:
@@ -110,3 +122,17 @@ class Question:
             if dependency.pins:
                 pinned |= universe.mask(dependency.specifier)
         return pinned
+
+
+def cool_down(universe: Universe, said: ProjectPolicy, asked_at: datetime | None) -> CoolDown | None:
+    """Tell which files of a project are too new at a moment; None when all are old enough."""
+    if said.cool_down is None or asked_at is None or _is_direct(universe):
+        return None
+    since = universe.first_upload_after(asked_at - said.cool_down)
+    return None if since is None else CoolDown(since, said.cool_down)
+
+
+def _is_direct(universe: Universe) -> bool:
+    """Tell a project that is one file which the request names by URL: nobody lists it, nobody dates it."""
+    files = universe.listing.files
+    return bool(files) and files[0].source == DIRECT

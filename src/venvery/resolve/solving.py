@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from venvery.errors import BadInput, UrlNotAllowed
 from venvery.model.names import NormalizedName
@@ -13,7 +14,7 @@ from venvery.resolve.explain import unsatisfiable
 from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
 from venvery.resolve.protocol import Need, Resolution, Shelf
-from venvery.resolve.question import Question, Wishes
+from venvery.resolve.question import Question, Wishes, cool_down
 from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.universe import Universe
 
@@ -52,6 +53,7 @@ def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolu
         decisions=decisions,
         conflicts=conflicts,
         policies=(f"preset={options.preset}", *policies_of(options).names()),
+        ends_at=seen.ends_at(request),
     )
 
 
@@ -129,6 +131,15 @@ class _Footprint:
         self.pause: Callable[[], bool] | None = getattr(shelf, "pause", None)
         self._taken: dict[NormalizedName, Universe] = {}
         self.revisions: dict[NormalizedName, str] = {}
+
+    def ends_at(self, request: ResolveRequest) -> datetime | None:
+        """Give the moment at which the cool-down lets the next release of a project on the shelf go."""
+        if request.policy.cool_down is None:
+            return None
+        waiting = (
+            cool_down(one, request.policy.of(one.project), request.asked_at) for one in self._taken.values()
+        )
+        return min((ends for one in waiting if one is not None and (ends := one.ends) is not None), default=None)
 
     def universe(self, project: NormalizedName) -> Universe | None:
         """Give the project's universe; once given, the same for the rest of the request."""

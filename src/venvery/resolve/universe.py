@@ -6,7 +6,9 @@ version of a mask is `mask.bit_length() - 2`, and sets are joined, cut and compa
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Hashable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "MemoryShelf", "Universe"]
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST_MASKS = 8192
 _MOST_VIEWS = 64
 
@@ -39,6 +42,7 @@ class Universe:
         "_known",
         "_masks",
         "_metadata",
+        "_uploads",
         "_views",
         "by_version",
         "full",
@@ -69,6 +73,7 @@ class Universe:
         self._masks: dict[str, int] = {"": self.full & ~1}
         self._groups: dict[Group, tuple[int, int]] | None = None
         self._views: dict[Hashable, View] = {}
+        self._uploads: list[datetime] | None = None
 
     @property
     def project(self) -> NormalizedName:
@@ -116,6 +121,16 @@ class Universe:
             known = sum(2 << i for i, version in enumerate(self.versions) if version.is_prerelease)
             self._masks["prereleases"] = known
         return known
+
+    def first_upload_after(self, moment: datetime) -> datetime | None:
+        """Give the earliest upload time after a moment; None when nothing was uploaded since.
+
+        A file of which nobody knows the time counts as uploaded just now.
+        """
+        if self._uploads is None:
+            self._uploads = sorted({file.upload_time or _NEVER for file in self.listing.files})
+        place = bisect_right(self._uploads, moment)
+        return self._uploads[place] if place < len(self._uploads) else None
 
     def groups(self) -> dict[Group, tuple[int, int]]:
         """Give, per group of files that serve the same targets, the versions with such a file.

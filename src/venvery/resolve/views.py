@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, datetime, timedelta
 
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata
 from venvery.model.names import NormalizedName
+from venvery.model.policy import ProjectPolicy, ReleaseRule
 from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
 from venvery.resolve.universe import Universe
 
-__all__ = ["Dependencies", "FileRules", "Unusable", "View", "view_of"]
+__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "view_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolDown:
+    """Files that are too new to be offered.
+
+    `since` is the upload time of the first of them, not the moment before which files are old enough: so it stays
+    the same, and what was worked out with it, until that file is old enough too.
+    """
+
+    since: datetime
+    span: timedelta
+
+    @property
+    def ends(self) -> datetime | None:
+        """When the first of them is old enough; None when nobody knows."""
+        return self.since + self.span if self.since.year < MAXYEAR else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +43,19 @@ class FileRules:
     """`sha256:…` digests that the file must be one of; None: any."""
     python_upper_bounds: bool = True
     """False: `Requires-Python` counts from below only, as uv reads it."""
-    blocked: tuple[str, ...] = ()
-    """Specifiers of versions that are not there for this request."""
+    blocked: tuple[ReleaseRule, ...] = ()
+    """Releases that the administrator blocks."""
+    allowed: tuple[str, ...] | None = None
+    """Specifiers of the versions that the administrator allows; None: all."""
+    cool_down: CoolDown | None = None
+    source: str | None = None
+    """The source that the files must come from; None: any."""
 
     @property
     def by_group(self) -> bool:
         """Tell whether files of one group stand or fall together under these rules."""
-        return self.exclude_newer is None and self.hashes is None
+        of_one_file = (self.exclude_newer, self.hashes, self.cool_down, self.source)
+        return all(rule is None for rule in of_one_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +138,24 @@ class View:
                         usable |= 2 << i
                         if file.yanked is None:
                             plain |= 2 << i
-        for specifier in self.rules.blocked:
-            plain &= ~self.universe.mask(specifier)
-            usable &= ~self.universe.mask(specifier)
-        return plain, usable
+        offered = self._offered()
+        return plain & offered, usable & offered
+
+    def _offered(self) -> int:
+        """Give the versions that the administrator lets anybody have."""
+        offered, mask = self.universe.full, self.universe.mask
+        if self.rules.allowed is not None:
+            offered = 0
+            for specifier in self.rules.allowed:
+                offered |= mask(specifier)
+        for rule in self.rules.blocked:
+            offered &= ~mask(rule.specifier)
+        return offered
+
+    def why_not_offered(self, version: int) -> str | None:
+        """Say why the administrator lets nobody have a version; None when everybody may."""
+        said = ProjectPolicy(self.rules.blocked, self.rules.allowed)
+        return said.why_not(self.universe.versions[version])
 
     def _serves(self, kind: str, tag: str, requires_python: str | None) -> bool:
         if kind == "wheel":
@@ -130,10 +168,14 @@ class View:
     def why_not_file(self, file: DistFile) -> str | None:
         """Say why a file is out; None when it can be used (yanked or not)."""
         rules = self.rules
+        if rules.source is not None and file.source != rules.source:
+            return "source"
         if rules.exclude_newer is not None and (
             file.upload_time is None or file.upload_time >= rules.exclude_newer
         ):
             return "newer"
+        if rules.cool_down is not None and (file.upload_time is None or file.upload_time >= rules.cool_down.since):
+            return "cool-down"
         if rules.hashes is not None and f"sha256:{file.sha256}" not in rules.hashes:
             return "hash"
         if not self.facts.runs(file.requires_python, upper_bounds=rules.python_upper_bounds):

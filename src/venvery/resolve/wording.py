@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from venvery.model.policy import show_span
 from venvery.resolve.packages import Package
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import View
@@ -71,14 +72,22 @@ def _why_version(view: View, version: int, yanked_out: bool) -> tuple[str, str]:
     why = {file.filename: view.why_not_file(file) for file in files}
     kinds = set(why.values())
     if None in kinds:
+        refused = view.why_not_offered(version)
+        if refused is not None:
+            return "blocked", refused
         if yanked_out and not view.plain & (2 << version):
             return "yanked", _yanked(view, version)
         if view.universe.versions[version].is_prerelease:
             return "prerelease", "a pre-release, and pre-releases are not allowed"
-        return "blocked", "blocked here"
-    target = view.facts.target
+        return "out", "not to be used here"
+    target, rules = view.facts.target, view.rules
+    if kinds == {"source"}:
+        there = joined(sorted({file.source for file in files}))
+        return "source", f"only in {there}, and {view.universe.project} is to come from {rules.source}"
+    if "cool-down" in kinds and rules.cool_down is not None:
+        return "cool-down", f"too new: the cool-down is {show_span(rules.cool_down.span)}"
     if "newer" in kinds:
-        return "newer", f"not there before {view.rules.exclude_newer:%Y-%m-%d %H:%M %Z}".rstrip()
+        return "newer", f"not there before {rules.exclude_newer:%Y-%m-%d %H:%M %Z}".rstrip()
     if "hash" in kinds:
         return "hash", "without a file that has one of the demanded hashes"
     if kinds == {"python"} or ("python" in kinds and "tag" not in kinds):

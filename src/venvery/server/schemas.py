@@ -72,6 +72,7 @@ _RESOLVE: dict[str, Any] = {
             "excludes": {"type": "array", "items": {"type": "string"}},
             "preferences": {"type": "object", "additionalProperties": {"type": "string"}},
             "upgrade": _NAMES,
+            "sources": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     },
 }

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from math import isinf
 
 from venvery import __version__
 from venvery.catalog.catalog import Catalog
@@ -19,6 +21,7 @@ from venvery.model.requirements import Requirement
 from venvery.resolve.readers import lock_from_document
 from venvery.resolve.writers import lock_to_document
 from venvery.services.locks import LockFormat, render_lock
+from venvery.services.policing import Policing
 from venvery.storage.database import Database
 
 __all__ = ["Answer", "Answered", "Answers", "request_key"]
@@ -35,11 +38,22 @@ _WRITE_AFTER = 0.05
 class Answer:
     """A lock, the revisions of all listings that were looked at to find it, and what it looks like written."""
 
-    __slots__ = ("_rendered", "changes", "checked_at", "footprint", "fresh_until", "lock")
+    __slots__ = ("_rendered", "changes", "checked_at", "ends_at", "footprint", "fresh_until", "lock", "policy")
 
-    def __init__(self, lock: Lock, footprint: Mapping[NormalizedName, str]) -> None:
+    def __init__(
+        self,
+        lock: Lock,
+        footprint: Mapping[NormalizedName, str],
+        *,
+        policy: str = "",
+        ends_at: datetime | None = None,
+    ) -> None:
         self.lock = lock
         self.footprint = footprint
+        self.policy = policy
+        """The identity of the policy on releases under which it was found."""
+        self.ends_at = float("inf") if ends_at is None else ends_at.timestamp()
+        """When a release that was too new is old enough; from then on it has to be found anew."""
         self.changes = -1
         """`Catalog.changes` when the footprint was last seen to hold."""
         self.fresh_until = 0.0
@@ -72,8 +86,11 @@ class Answered:
 class Answers:
     """Remembers answers, in memory and in the database. Belongs to one event loop, as the catalog does."""
 
-    def __init__(self, catalog: Catalog, database: Database, *, most_held: int = MOST_HELD) -> None:
+    def __init__(
+        self, catalog: Catalog, database: Database, policing: Policing, *, most_held: int = MOST_HELD
+    ) -> None:
         self._catalog = catalog
+        self._policing = policing
         self._database = database
         self._most_held = most_held
         self._held: OrderedDict[str, Answer] = OrderedDict()
@@ -84,9 +101,14 @@ class Answers:
     def holds_now(self, answer: Answer) -> bool:
         """Tell, without looking at a single listing, whether an answer certainly still holds.
 
-        It does while it is fresh and no listing of the catalog has changed since it was last checked.
+        It does while it is fresh, no listing of the catalog has changed since it was last checked, and the policy
+        on releases is the one that it was found under.
         """
-        return answer.changes == self._catalog.changes and self._catalog.clock() < answer.fresh_until
+        return (
+            answer.changes == self._catalog.changes
+            and self._catalog.clock() < answer.fresh_until
+            and answer.policy == self._policing.identity
+        )
 
     def age(self, answer: Answer) -> float:
         """Give the seconds since the least recently checked listing of an answer was checked."""
@@ -136,6 +158,8 @@ class Answers:
 
     async def _still_holds(self, answer: Answer) -> bool:
         """Ask again for every listing that is past the freshness window, all at once, and compare revisions."""
+        if answer.policy != self._policing.identity or self._catalog.clock() >= answer.ends_at:
+            return False
         changes = self._catalog.changes
         stamps = await self._catalog.stamps(answer.footprint)
         for project, revision in answer.footprint.items():
@@ -143,7 +167,7 @@ class Answers:
             if stamp is None or stamp.revision != revision:
                 return False
         answer.changes = changes  # as it was before: what changed meanwhile is looked at next time
-        answer.fresh_until = min((stamp.fresh_until for stamp in stamps.values()), default=float("inf"))
+        answer.fresh_until = min([answer.ends_at, *(stamp.fresh_until for stamp in stamps.values())])
         answer.checked_at = min((stamp.checked_at for stamp in stamps.values()), default=0.0)
         return True
 
@@ -155,7 +179,7 @@ class Answers:
         answer.checked_at = min((stamp.checked_at for stamp in known), default=now)
         if all(stamp is not None and stamp.revision == revision for stamp, revision in stamps):
             answer.changes = self._catalog.changes
-            answer.fresh_until = min((stamp.fresh_until for stamp in known), default=float("inf"))
+            answer.fresh_until = min([answer.ends_at, *(stamp.fresh_until for stamp in known)])
 
     def _load(self, key: str) -> Answer | None:
         stored = self._database.answers.get(key)
@@ -166,7 +190,12 @@ class Answers:
         except VenveryError:
             return None  # written by a venvery that writes locks otherwise
         self._database.answers.touch(key)
-        return Answer(lock, {NormalizedName(project): seen for project, seen in stored.footprint.items()})
+        return Answer(
+            lock,
+            {NormalizedName(project): seen for project, seen in stored.footprint.items()},
+            policy=self._policing.identity,  # it is part of what the request is known by
+            ends_at=None if stored.ends_at is None else datetime.fromtimestamp(stored.ends_at, UTC),
+        )
 
     async def _write(self, key: str, answer: Answer) -> None:
         def write() -> None:
@@ -174,6 +203,7 @@ class Answers:
                 key,
                 lock_to_document(answer.lock),
                 {str(project): seen for project, seen in answer.footprint.items()},
+                ends_at=None if isinf(answer.ends_at) else answer.ends_at,
             )
             self._written += 1
             if self._written % _TIDY_EVERY == 1:

@@ -144,11 +144,15 @@ def read_options(options: Mapping[str, Any]) -> Options:
         "excludes": lambda name, value: frozenset(parse_name(item) for item in _list(name, value)),
         "preferences": _preferences,
         "upgrade": _names,
+        "sources": _sources,
     }
     unknown = sorted(set(options) - set(readers))
     if unknown:
         raise BadInput(f"there is no option {unknown[0]!r}", hint="options: " + ", ".join(readers))
-    return Options(**{name: readers[name](name, value) for name, value in options.items() if value is not None})
+    read = {name: readers[name](name, value) for name, value in options.items() if value is not None}
+    if "preferences" in read:
+        read.setdefault("upgrade", NameSet())  # whoever brings an earlier lock wants it kept
+    return Options(**read)
 
 
 def _read_python(value: Any) -> tuple[str | None, str | None]:
@@ -332,3 +336,9 @@ def _preferences(name: str, value: Any) -> tuple[Any, ...]:
         )
     except InvalidVersion as error:
         raise BadRequirement(f"{name!r}: {error}") from None
+
+
+def _sources(name: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, Mapping) or not all(isinstance(source, str) for source in value.values()):
+        raise BadInput(f"{name!r} is an object of project and source")
+    return tuple(sorted((parse_name(project), source) for project, source in value.items()))

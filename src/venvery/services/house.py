@@ -20,11 +20,13 @@ from venvery.client.interpreter import find_python, this_interpreter
 from venvery.config import Configuration, Limits
 from venvery.errors import AnswerIsNo, BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
 from venvery.model.digests import canonical_json, sha256
+from venvery.model.policy import NO_POLICY, ReleasePolicy
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, Answers, request_key
 from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
+from venvery.services.policing import Policing
 from venvery.services.resolving import Resolver
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
@@ -77,6 +79,7 @@ class House:
         trusts_locks: bool = False,
         limits: Limits | None = None,
         keys: Path | None = None,
+        policy: ReleasePolicy = NO_POLICY,
     ) -> None:
         self._keys = keys
         self.limits = limits or Limits()
@@ -88,7 +91,8 @@ class House:
         self._trusts_locks = trusts_locks
         self._bench = Bench(self.limits)
         self._resolver = Resolver(catalog, self._bench, allowed_urls=allowed_urls)
-        self.answers = Answers(catalog, database)
+        self.policing = Policing(policy, clock=catalog.clock)
+        self.answers = Answers(catalog, database, self.policing)
         self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
         self._once = Once()
         self._keeper: tuple[Keeper, int] | None = None
@@ -118,23 +122,33 @@ class House:
 
         Raises `BadInput` or `LimitExceeded`.
         """
-        return read_body(body, self._defaults, self.limits)
+        asked = read_body(body, self._defaults, self.limits)
+        known = self._catalog.source_names
+        for project, source in asked.resolve.options.sources:
+            if source not in known:
+                raise BadInput(
+                    f"{project} is to come from {source[:80]!r}, which is none of the sources here",
+                    hint=f"sources: {', '.join(known)}",
+                )
+        return asked
 
     async def resolve(self, asked: Asked) -> Answered:
         """Find the lock that answers a request: remembered while that is right, else computed, once for all.
 
         Raises `Unsatisfiable`, `SourceFailed` and others.
         """
-        key = request_key(asked.resolve, self._identity, asked.warnings)
+        policy = self.policing.identity
+        asked = replace(asked, resolve=self.policing.put_into(asked.resolve))
+        key = request_key(asked.resolve, sha256(canonical_json([self._identity, policy])), asked.warnings)
         answer = await self.answers.get(key)
         if answer is not None:
             return Answered(answer, remembered=True)
-        return Answered(await self._once.do(key, lambda: self._compute(key, asked)), remembered=False)
+        return Answered(await self._once.do(key, lambda: self._compute(key, asked, policy)), remembered=False)
 
-    async def _compute(self, key: str, asked: Asked) -> Answer:
+    async def _compute(self, key: str, asked: Asked, policy: str) -> Answer:
         resolution = await self._resolver.resolve(asked.resolve)
         lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
-        answer = Answer(lock, resolution.footprint)
+        answer = Answer(lock, resolution.footprint, policy=policy, ends_at=resolution.ends_at)
         self.answers.put(key, answer)
         return answer
 
@@ -186,8 +200,10 @@ class House:
         lock = asked.lock
         if lock is None:
             lock = (await self.resolve(asked)).lock
-        elif not self._trusts_locks:
-            return await self._assemble_vouched(lock, bytecode=asked.place.bytecode)
+        else:
+            self.policing.check(lock)
+            if not self._trusts_locks:
+                return await self._assemble_vouched(lock, bytecode=asked.place.bytecode)
         return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
 
     async def _assemble_vouched(self, lock: Lock, *, bytecode: bool, written: Lock | None = None) -> Assembled:
@@ -343,6 +359,7 @@ async def open_house(
                 trusts_locks=trusts_locks,
                 limits=configuration.limits,
                 keys=configuration.data / "keys",
+                policy=configuration.policy,
             )
             if configuration.max_size is not None:
                 house.keep_within(configuration.data, configuration.max_size)

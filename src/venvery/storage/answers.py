@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "StoredAnswer"]
 
-_GET = "SELECT lock, footprint, created_at FROM answers WHERE request = :request"
-_PUT = upsert("answers", ("request", "lock", "footprint", "created_at", "last_used_at"), key=("request",))
+_GET = "SELECT lock, footprint, created_at, ends_at FROM answers WHERE request = :request"
+_PUT = upsert(
+    "answers", ("request", "lock", "footprint", "created_at", "last_used_at", "ends_at"), key=("request",)
+)
 _LAST_USED = "SELECT last_used_at FROM answers WHERE request = :request"
 _TOUCH = "UPDATE answers SET last_used_at = :now WHERE request = :request"
 _OLDEST_KEPT = "SELECT last_used_at FROM answers ORDER BY last_used_at DESC LIMIT 1 OFFSET :before"
@@ -32,6 +34,8 @@ class StoredAnswer:
     footprint: dict[str, str]
     """The revision of every listing that was looked at."""
     created: float
+    ends_at: float | None = None
+    """From when on it has to be found anew, whatever it rests on; None: never."""
 
 
 class Answers:
@@ -44,12 +48,15 @@ class Answers:
         """Give what was remembered for a request; whether it still holds, the caller must check."""
         with self._database.look() as transaction:
             row = transaction.row(_GET, request=request)
-        return None if row is None else StoredAnswer(unpack(row[0]), unpack(row[1]), row[2])
+        return None if row is None else StoredAnswer(unpack(row[0]), unpack(row[1]), row[2], row[3])
 
-    def put(self, request: str, lock: dict[str, Any], footprint: dict[str, str]) -> None:
+    def put(
+        self, request: str, lock: dict[str, Any], footprint: dict[str, str], *, ends_at: float | None = None
+    ) -> None:
         """Remember an answer; the same request again replaces it."""
         now = self._database.clock()
-        row = {"lock": pack(lock), "footprint": pack(footprint), "created_at": now, "last_used_at": now}
+        row = {"lock": pack(lock), "footprint": pack(footprint), "ends_at": ends_at}
+        row |= {"created_at": now, "last_used_at": now}
         with self._database.change() as transaction:
             transaction.do(_PUT, request=request, **row)
 

@@ -146,6 +146,7 @@ answers = Table(
     Column("footprint", LargeBinary, nullable=False),  # packed
     Column("created_at", Double, nullable=False),
     Column("last_used_at", Double, nullable=False),
+    Column("ends_at", Double),  # null: it holds as long as its footprint does
     Index(None, "last_used_at"),
     comment="Answers to fuzzy requests, with the revision of every listing they looked at.",
 )

@@ -4,6 +4,7 @@ CREATE TABLE answers (
     footprint BLOB NOT NULL,
     created_at DOUBLE NOT NULL,
     last_used_at DOUBLE NOT NULL,
+    ends_at DOUBLE,
     CONSTRAINT pk_answers PRIMARY KEY (request)
 );
 CREATE INDEX ix_answers_last_used_at ON answers (last_used_at);

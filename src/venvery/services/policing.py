@@ -1,0 +1,54 @@
+"""The policy on releases as it stands at this moment: what is configured, and what was blocked since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from venvery.errors import NoUsableFile
+from venvery.model.lock import Lock
+from venvery.model.policy import NO_POLICY, ReleasePolicy, ReleaseRule
+from venvery.model.requests import ResolveRequest
+
+__all__ = ["Policing"]
+
+
+class Policing:
+    """Puts the policy into requests and holds locks against it. Belongs to one event loop."""
+
+    def __init__(self, configured: ReleasePolicy = NO_POLICY, *, clock: Callable[[], float]) -> None:
+        self._configured = configured
+        self._clock = clock
+        self.policy = configured
+        self.identity = configured.identity
+        """Names the policy as it stands; answers that were found under another one hold no more."""
+
+    def block(self, rules: Iterable[ReleaseRule]) -> None:
+        """Block exactly these releases from now on, beside those of the configuration."""
+        self.policy = replace(self._configured, blocked=(*self._configured.blocked, *rules))
+        self.identity = self.policy.identity
+
+    def put_into(self, request: ResolveRequest) -> ResolveRequest:
+        """Give the request as the policy has it at this moment."""
+        if not self.policy:
+            return request
+        return replace(request, policy=self.policy, asked_at=datetime.fromtimestamp(self._clock(), UTC))
+
+    def check(self, lock: Lock) -> None:
+        """Hold a lock that somebody brings against what is blocked and allowed. Raises `NoUsableFile`.
+
+        The cool-down is not for locks: what they have was chosen before, and perhaps when there was none.
+        """
+        if not self.policy:
+            return
+        refused = [
+            f"{pin.project} {pin.version} is {why}"
+            for pin in lock.pins
+            if (why := self.policy.of(pin.project).why_not(pin.version)) is not None
+        ]
+        if refused:
+            more = f", and {len(refused) - 5} more like it" if len(refused) > 5 else ""
+            raise NoUsableFile(
+                "; ".join(refused[:5]) + more, hint="lock again, or ask the administrator", refused=refused
+            )
