@@ -8,20 +8,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from venvery.catalog.arrivals import Follower
 from venvery.catalog.fetch import Fetcher
 from venvery.catalog.hosts import Hosts, since
 from venvery.catalog.keeper import Keeper
-from venvery.catalog.listings import Listings, Numbered
+from venvery.catalog.listings import HeldListing, Listings, Numbered
 from venvery.catalog.metadata import MetadataReader
 from venvery.catalog.network import Network
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import all_of
+from venvery.catalog.sidecars import Sidecars
 from venvery.catalog.sources import Source, identify, make_source
 from venvery.catalog.stamps import Stamp
+from venvery.errors import NotFound, SourceUnreachable
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
 from venvery.model.names import NormalizedName
-from venvery.model.sources import NetworkSettings, SourceSpec, Union
+from venvery.model.sources import NetworkSettings, SourceSpec, Union, redact
 
 if TYPE_CHECKING:
     from venvery.storage.blobs import Blobs
@@ -65,6 +68,7 @@ class Catalog:
         self._metadata = MetadataReader(
             self._network, database, blobs, self._fetcher, hosts, self._keeper, reporter
         )
+        self._sidecars = Sidecars(self._network, database, blobs, self._fetcher, self._metadata)
         self._listings = Listings(
             [self._number(make_source(spec, self._network, database.files)) for spec in self._specs],
             union=union,
@@ -83,6 +87,7 @@ class Catalog:
     ) -> None:
         await self._listings.stop()
         await self._metadata.stop()
+        await self._sidecars.stop()
         await self._fetcher.stop()
         try:
             await self._keeper.flush()
@@ -115,6 +120,17 @@ class Catalog:
         """A number that grows when any listing turns out to have changed; while it stays, none has."""
         return self._listings.changes
 
+    async def held(self, project: NormalizedName) -> HeldListing | None:
+        """Give what is held of a project, however old; no index is asked.
+
+        None when a source that counts was never asked for it: then nobody knows what the listing is.
+        """
+        return await self._listings.held(project)
+
+    def names(self) -> list[NormalizedName]:
+        """List the projects that are known: those in folders, and those that indexes were asked for. Slow."""
+        return self._listings.names()
+
     def peek_stamp(self, project: NormalizedName) -> Stamp | None:
         """Give the revision of a listing that is fresh, and how old that is; else None. Never waits."""
         return self._listings.peek_stamp(project)
@@ -140,6 +156,29 @@ class Catalog:
         `SourceGarbage`, `StorageFailed`; then nothing of it is kept.
         """
         return await self._fetcher.fetch(file)
+
+    async def follow(self, file: DistFile) -> str | Follower:
+        """Give the digest of the blob that holds a file, or let it be read while it comes in.
+
+        Raises as `fetch` does when it turns out before the first byte that it cannot be had.
+        """
+        return await self._fetcher.follow(file)
+
+    async def sidecar(self, file: DistFile) -> str:
+        """Give the digest of the blob that holds a file's metadata, as it is in the file (PEP 658).
+
+        Raises `NotFound` when it has none to offer, and as `fetch` does.
+        """
+        return await self._sidecars.get(file)
+
+    async def document(self, url: str, most: int) -> bytes:
+        """Get a small document that a listing names, as provenance is. Raises `NotFound`, `SourceFailed`."""
+        reply = await self._network.get(url, limit=most)
+        if reply.status in (404, 410):
+            raise NotFound(f"{redact(url)}: HTTP {reply.status}")
+        if reply.status != 200:
+            raise SourceUnreachable(f"{redact(url)}: HTTP {reply.status}", url=redact(url))
+        return reply.body
 
     async def fetch_all(self, files: Sequence[DistFile]) -> list[str]:
         """Bring files into the blobs, at the same time, and give their blobs' digests in order."""

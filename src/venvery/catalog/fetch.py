@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from venvery.catalog.arrivals import Arrival, Check, Follower, expected
 from venvery.catalog.network import Broken, Network
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import Shared
 from venvery.catalog.sources.folders import path_of
-from venvery.errors import SourceGarbage, SourceUnreachable, WrongHash
+from venvery.errors import SourceUnreachable, WrongHash
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import DistFile
 from venvery.model.sources import redact
@@ -20,6 +21,8 @@ from venvery.storage.blobs import Blobs, Stored
 from venvery.storage.leases import Lease
 
 if TYPE_CHECKING:
+    import httpx2
+
     from venvery.storage.database import Database
 
 __all__ = ["Fetcher", "storage_key"]
@@ -48,6 +51,7 @@ class Fetcher:
         self._blobs = blobs
         self._reporter = reporter
         self._shared: Shared[str, str] = Shared()
+        self._arrivals: dict[str, Arrival] = {}
 
     async def fetch(self, file: DistFile) -> str:
         """Give the digest of the blob that holds a file, fetching it when it is not there.
@@ -68,14 +72,50 @@ class Fetcher:
         """Cancel what is under way."""
         await self._shared.stop()
 
+    async def follow(self, file: DistFile) -> str | Follower:
+        """Give the digest of the blob that holds a file, or let it be read while it comes in.
+
+        Raises as `fetch` does when it turns out before the first byte that it cannot be had.
+        """
+        held = self.held(file)
+        if held is not None:
+            return held
+        fetching = asyncio.ensure_future(self.fetch(file))
+        try:
+            return await self._follow(file, fetching)
+        except BaseException:
+            fetching.cancel()
+            raise
+
+    async def _follow(self, file: DistFile, fetching: asyncio.Future[str]) -> str | Follower:
+        key = storage_key(file)
+        while key not in self._arrivals and not fetching.done():
+            await asyncio.sleep(0)  # until the task has begun
+        arrival = self._arrivals.get(key)
+        if arrival is not None and arrival.can_be_followed:
+            await arrival.begun.wait()
+            if not arrival.over:
+                with suppress(FileNotFoundError):
+                    return arrival.follow(fetching)
+        return await fetching
+
     async def _fetch(self, file: DistFile) -> str:
-        path = path_of(file.url)
+        key, path = storage_key(file), path_of(file.url)
+        arrival = self._arrivals[key] = Arrival(file, self._blobs)
+        try:
+            return await self._bring(file, path, arrival)
+        finally:
+            arrival.end()
+            arrival.drop()
+            del self._arrivals[key]
+
+    async def _bring(self, file: DistFile, path: Path | None, arrival: Arrival) -> str:
         lease = await asyncio.to_thread(self._blobs.hold)  # a blob is not removed before its row is there
         try:
             if path is not None:
                 stored = await asyncio.to_thread(self._copy, file, path, lease)
             else:
-                stored = await self._network.persist(file.url, lambda: self._download(file, lease))
+                stored = await self._network.persist(file.url, lambda: self._download(arrival, lease))
             await asyncio.to_thread(self._database.files.put, storage_key(file), stored)
         except WrongHash as wrong:
             raise WrongHash(
@@ -90,9 +130,9 @@ class Fetcher:
 
     def _copy(self, file: DistFile, path: Path, lease: Lease) -> Stored:
         self._reporter.fetch_started(file, file.size)
-        check = _Check(file)
+        check = Check(file)
         try:
-            with path.open("rb") as source, self._blobs.incoming(expect=_expected(file)) as incoming:
+            with path.open("rb") as source, self._blobs.incoming(expect=expected(file)) as incoming:
                 while piece := source.read(PIECE):
                     check.take(piece)
                     incoming.write(piece)
@@ -101,60 +141,46 @@ class Fetcher:
         except OSError as error:
             raise SourceUnreachable(f"{path}: {error.strerror or error}", url=str(path)) from error
 
-    async def _download(self, file: DistFile, lease: Lease) -> Stored:
-        """Download once. Raises `Broken` for what is worth another attempt."""
-        async with self._network.open(file.url, {"Accept-Encoding": "identity"}) as response:
-            if response.status_code != 200:
-                url = redact(file.url)
-                raise SourceUnreachable(f"{url}: HTTP {response.status_code}", url=url)
+    async def _download(self, arrival: Arrival, lease: Lease) -> Stored:
+        """Download once, from where the last attempt ended. Raises `Broken` for what is worth another attempt."""
+        file = arrival.file
+        there = arrival.prepare()
+        async with self._network.open(file.url, _headers(arrival, there)) as response:
+            start = _start_of(file, response, there)
             length = response.headers.get("content-length", "")
-            self._reporter.fetch_started(file, int(length) if length.isdigit() else file.size)
-            check = _Check(file)
-            with self._blobs.incoming(expect=_expected(file)) as incoming:
-                async for piece in _pieces(response.aiter_raw()):
-                    check.take(piece)
-                    await asyncio.to_thread(incoming.write, piece)
-                    self._reporter.fetch_advanced(file, len(piece))
-                if length.isdigit() and incoming.size != int(length):
-                    raise Broken(f"{incoming.size} of {length} bytes came", cut=True)
-                check.end()
-                return await asyncio.to_thread(incoming.commit, keep=lease)
+            total = start + int(length) if length.isdigit() else None
+            self._reporter.fetch_started(file, total if total is not None else file.size)
+            arrival.etag = response.headers.get("etag")
+            arrival.begin(total)
+            passing = there - start
+            async for piece in _pieces(response.aiter_raw()):
+                new, passing = piece[passing:], max(0, passing - len(piece))
+                if new:
+                    await arrival.take(new)
+                self._reporter.fetch_advanced(file, len(piece))
+            if total is not None and arrival.written != total:
+                raise Broken(f"{arrival.written} of {total} bytes came", cut=True)
+            return await arrival.commit(lease)
 
 
-class _Check:
-    """Checks what the listing promises beside the SHA-256: the size, and other hashes."""
-
-    def __init__(self, file: DistFile) -> None:
-        self._file = file
-        self._size = 0
-        self._hashes = [(name, value, made) for name, value in file.hashes if (made := _hasher(name))]
-
-    def take(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._file.size is not None and self._size > self._file.size:
-            raise WrongHash(f"it has more than the promised {self._file.size} bytes")
-        for _name, _value, made in self._hashes:
-            made.update(piece)
-
-    def end(self) -> None:
-        file = self._file
-        if file.size is not None and self._size != file.size:
-            raise WrongHash(f"it has {self._size} bytes, not {file.size} as promised")
-        for name, value, made in self._hashes:
-            if made.hexdigest() != value:
-                raise WrongHash(f"its {name} is {made.hexdigest()}, not {value} as promised")
-        if self._size == 0:
-            raise SourceGarbage(f"{file.filename} from {redact(file.url)} is empty", url=redact(file.url))
+def _headers(arrival: Arrival, there: int) -> dict[str, str]:
+    """Ask for what is missing, and for all of it should the file have changed meanwhile."""
+    headers = {"Accept-Encoding": "identity"}
+    if there and arrival.etag and not arrival.etag.startswith("W/"):
+        headers |= {"Range": f"bytes={there}-", "If-Range": arrival.etag}
+    return headers
 
 
-def _hasher(name: str) -> Any:
-    if name == "blake2b_256":
-        return hashlib.blake2b(digest_size=32)
-    return hashlib.new(name) if name in hashlib.algorithms_guaranteed and not name.startswith("shake") else None
-
-
-def _expected(file: DistFile) -> str | None:
-    return None if file.sha256 is None else f"sha256:{file.sha256}"
+def _start_of(file: DistFile, response: httpx2.Response, there: int) -> int:
+    """Tell at which byte of the file an answer begins. Raises `Broken`, `SourceUnreachable`."""
+    if response.status_code == 206 and there:
+        if response.headers.get("content-range", "").startswith(f"bytes {there}-"):
+            return there
+        raise Broken("another part came than was asked for")
+    if response.status_code != 200:
+        url = redact(file.url)
+        raise SourceUnreachable(f"{url}: HTTP {response.status_code}", url=url)
+    return 0
 
 
 async def _pieces(raw: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

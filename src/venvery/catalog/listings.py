@@ -29,7 +29,7 @@ from venvery.storage.listings import StoredListing
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
-__all__ = ["LOCAL_FRESHNESS", "Listings", "Numbered"]
+__all__ = ["LOCAL_FRESHNESS", "HeldListing", "Listings", "Numbered"]
 
 T = TypeVar("T")
 
@@ -65,6 +65,15 @@ class Numbered:
 
     source: Source
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldListing:
+    """A listing as it was when it was last read."""
+
+    listing: Listing
+    checked_at: float
+    """When the source that was asked longest ago was asked."""
 
 
 class Listings:
@@ -144,6 +153,41 @@ class Listings:
             read = ((project, self._stamps.held(project)) for project in missing)
             found |= {project: stamp for project, stamp in read if stamp is not None}
         return found
+
+    async def held(self, project: NormalizedName) -> HeldListing | None:
+        """Give what is held of a project, however old; folders are looked at, no index is asked.
+
+        None when a source that counts was never asked for it.
+        """
+        stored = _Stored(self._database, [project])
+        parts: list[_Part] = []
+        for one in self._sources:
+            part = await self._held_part(one, project, stored)
+            if part is None:
+                return None
+            parts.append(part)
+            if part.known and self._union == "priority":
+                break
+        checked_at = min((part.checked_at for part in parts), default=self._clock())
+        return HeldListing(_unite(project, parts), checked_at)
+
+    async def _held_part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part | None:
+        if one.source.local:
+            return await self._part(one, project, stored)
+        hot = self._hot.get(project)
+        if hot is not None and one.number in hot.parts:
+            return hot.parts[one.number]
+        before = self._keeper.pending(one.number, project) or (await stored.of(one.number)).get(project)
+        if before is None:
+            return None
+        return await _part_of(before, one.source.spec.name, before.checked_at, self._freshness)
+
+    def names(self) -> list[NormalizedName]:
+        """List the projects that folders have, and those that indexes were found to have. Slow: reads folders."""
+        found = set(self._database.listings.known([one.number for one in self._sources if not one.source.local]))
+        for one in self._sources:
+            found.update(one.source.names())
+        return [NormalizedName(name) for name in sorted(found)]
 
     def forget(self, project: NormalizedName) -> None:
         """Read a listing anew when it is next asked for: something is known to have changed."""

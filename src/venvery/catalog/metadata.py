@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
-__all__ = ["MetadataReader"]
+__all__ = ["MetadataReader", "beside", "bytes_in_wheel"]
 
 Known = CoreMetadata | NoMetadata
 
@@ -127,7 +127,7 @@ class MetadataReader:
 
     async def _get_sidecar(self, file: DistFile) -> Known | None:
         """Get the copy beside the file; None when it is not there, or is nothing that was promised."""
-        url = _beside(file.url)
+        url = beside(file.url)
         reply = await self._network.get(url, limit=METADATA_LIMIT)
         if reply.status != 200:
             return None
@@ -150,6 +150,12 @@ class MetadataReader:
 
         What pieces of a file seem to lack is believed only of the whole, verified file.
         """
+        data = await self.bytes_from_ranges(file)
+        found = None if data is None else read_metadata(data, file)
+        return None if isinstance(found, NoMetadata) else found
+
+    async def bytes_from_ranges(self, file: DistFile) -> bytes | None:
+        """Read METADATA as it is in a wheel, through range requests; None when that does not lead to it."""
         origin = origin_of(file.url)
         works = self._hosts.has(origin, "ranges")
         if works is None:
@@ -163,7 +169,7 @@ class MetadataReader:
             return None
         return await self._read_pieces(file, *tail)
 
-    async def _read_pieces(self, file: DistFile, total: int, tail: bytes) -> Known | None:
+    async def _read_pieces(self, file: DistFile, total: int, tail: bytes) -> bytes | None:
         async def read(start: int, end: int) -> bytes:
             reply = await self._range(file, f"bytes={start}-{end - 1}")
             if reply is None or _content_range(reply) != (start, total) or len(reply.body) != end - start:
@@ -171,10 +177,9 @@ class MetadataReader:
             return reply.body
 
         try:
-            found = read_metadata(await read_wheel_metadata(file.project, total, tail, read), file)
+            return await read_wheel_metadata(file.project, total, tail, read)
         except BadWheel:
             return None
-        return None if isinstance(found, NoMetadata) else found
 
     async def _tail(self, file: DistFile) -> tuple[int, bytes] | None:
         """Read the last bytes of a file, and learn its size."""
@@ -235,6 +240,14 @@ def _from_file(file: DistFile, data: BinaryIO) -> Known:
 
 
 def _read_whole_wheel(file: DistFile, data: BinaryIO) -> Known:
+    try:
+        return read_metadata(bytes_in_wheel(file, data), file)
+    except BadWheel as bad:
+        return NoMetadata(str(bad))
+
+
+def bytes_in_wheel(file: DistFile, data: BinaryIO) -> bytes:
+    """Read METADATA as it is in a whole wheel. Raises `BadWheel`."""
     total = data.seek(0, 2)
 
     async def read(start: int, end: int) -> bytes:
@@ -246,13 +259,12 @@ def _read_whole_wheel(file: DistFile, data: BinaryIO) -> Known:
     try:
         reading.send(None)  # `read` never waits, so one step runs to the end
     except StopIteration as done:
-        return read_metadata(done.value, file)
-    except BadWheel as bad:
-        return NoMetadata(str(bad))
+        found: bytes = done.value
+        return found
     raise AssertionError("reading a local file waited for something")
 
 
-def _beside(url: str) -> str:
+def beside(url: str) -> str:
     """Give the URL of the metadata beside a file (PEP 658): `.metadata` behind the path, before any query."""
     path, question, query = url.partition("?")
     return f"{path}.metadata{question}{query}"

@@ -367,6 +367,13 @@ class Incoming:
         self._temporary.rename(place)
         self._blobs.written += self.size
 
+    def read_along(self) -> int:
+        """Open what is being written for reading; it stays readable wherever it goes.
+
+        Raises `FileNotFoundError` when it is not on its way any more.
+        """
+        return os.open(self._temporary, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
     def abandon(self) -> None:
         """Drop what was written so far; nothing happens after a commit."""
         if self._file is not None:

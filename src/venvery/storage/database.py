@@ -28,6 +28,7 @@ from venvery.storage.holdings import Holdings
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
+from venvery.storage.pages import Pages
 from venvery.storage.revisions import REVISIONS
 from venvery.storage.sources import Sources
 from venvery.storage.transactions import Pool, Transaction
@@ -59,6 +60,7 @@ class Database:
         self.environments = Environments(self)
         self.answers = Answers(self)
         self.holdings = Holdings(self)
+        self.pages = Pages(self)
 
     @classmethod
     def open_file(cls, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> Database:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Files"]
 
 _GET = "SELECT digest, size FROM files WHERE file = :file"
+_GET_MANY = "SELECT file, digest, size FROM files WHERE file IN :among"
 _PUT = upsert("files", ("file", "digest", "size", "obtained_at"), key=("file",))
 _HASHES = "SELECT path, stamp, sha256 FROM local_files WHERE path IN :among"
 _PUT_HASH = upsert("local_files", ("path", "stamp", "sha256"), key=("path",))
@@ -30,6 +31,11 @@ class Files:
         with self._database.look() as transaction:
             row = transaction.row(_GET, file=file)
         return None if row is None else Stored(*row)
+
+    def get_many(self, files: Sequence[str]) -> dict[str, Stored]:
+        """Give the blobs that hold those of some files that were fetched."""
+        with self._database.look() as transaction:
+            return {file: Stored(*row) for file, *row in transaction.rows_among(_GET_MANY, files)}
 
     def put(self, file: str, stored: Stored) -> None:
         """Remember which blob holds a file."""

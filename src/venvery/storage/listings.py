@@ -34,6 +34,7 @@ _COLUMNS = tuple(field.name for field in fields(StoredListing))
 _KEY = ("source", "project")
 _GET = f"SELECT {', '.join(_COLUMNS)} FROM listings WHERE source = :source AND project IN :among"
 _BRIEFS = "SELECT project, known, revision, checked_at FROM listings WHERE source = :source AND project IN :among"
+_KNOWN = "SELECT DISTINCT project FROM listings WHERE known = 1 AND source IN :among"
 _PUT = upsert("listings", _COLUMNS, key=_KEY)
 _CHECKED = "UPDATE listings SET checked_at = :now WHERE source = :source AND project = :project"
 
@@ -57,6 +58,11 @@ class Listings:
         with self._database.look() as transaction:
             rows = transaction.rows_among(_BRIEFS, projects, source=source)
             return {project: (bool(known), revision, at) for project, known, revision, at in rows}
+
+    def known(self, sources: Sequence[int]) -> list[str]:
+        """List the projects that some sources were found to have."""
+        with self._database.look() as transaction:
+            return [row[0] for row in transaction.rows_among(_KNOWN, sources)]
 
     def put_many(self, listings: Iterable[StoredListing]) -> None:
         """Store pages, replacing older ones."""

@@ -151,6 +151,29 @@ answers = Table(
     comment="Answers to fuzzy requests, with the revision of every listing they looked at.",
 )
 
+serials = Table(
+    "serials",
+    tables,
+    Column("view", String(71), primary_key=True),  # a digest of the sources and of how they are united
+    Column("project", String(255), primary_key=True),
+    Column("revision", String(71), nullable=False),
+    Column("serial", BigInteger, nullable=False, index=True),
+    comment="The number of the last change of each project in a view.",
+)
+
+simple_pages = Table(
+    "simple_pages",
+    tables,
+    Column("view", String(71), primary_key=True),
+    Column("project", String(255), primary_key=True),
+    Column("form", String(8), primary_key=True),
+    Column("revision", String(71), nullable=False),
+    Column("etag", String(71), nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # gzip, as it is sent
+    comment="Pages of the simple API, written once for each revision.",
+)
+
 
 def as_sql() -> str:
     """Write the tables as SQLite's SQL, which makes a new database without SQLAlchemy."""

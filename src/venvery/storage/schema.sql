@@ -60,6 +60,24 @@ CREATE TABLE local_files (
     sha256 VARCHAR(64) NOT NULL,
     CONSTRAINT pk_local_files PRIMARY KEY (path)
 );
+CREATE TABLE serials (
+    "view" VARCHAR(71) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    revision VARCHAR(71) NOT NULL,
+    serial BIGINT NOT NULL,
+    CONSTRAINT pk_serials PRIMARY KEY ("view", project)
+);
+CREATE INDEX ix_serials_serial ON serials (serial);
+CREATE TABLE simple_pages (
+    "view" VARCHAR(71) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    form VARCHAR(8) NOT NULL,
+    revision VARCHAR(71) NOT NULL,
+    etag VARCHAR(71) NOT NULL,
+    serial BIGINT NOT NULL,
+    body BLOB NOT NULL,
+    CONSTRAINT pk_simple_pages PRIMARY KEY ("view", project, form)
+);
 CREATE TABLE sources (
     id INTEGER NOT NULL,
     digest VARCHAR(71) NOT NULL,

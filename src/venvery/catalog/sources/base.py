@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -66,6 +67,10 @@ class Source(Protocol):
 
         Raises `SourceUnreachable` or `SourceGarbage`, which are never to be read as "no such project".
         """
+        ...
+
+    def names(self) -> Iterable[NormalizedName]:
+        """List its projects where that is cheap; nothing for what is far away. Raises `SourceUnreachable`."""
         ...
 
 

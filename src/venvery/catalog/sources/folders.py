@@ -13,7 +13,7 @@ from venvery.catalog.pages import Link, ProjectPage, parse_html
 from venvery.catalog.sources.base import Absent, Answer, Found, Held
 from venvery.errors import SourceGarbage, SourceUnreachable
 from venvery.model.files import parse_filename
-from venvery.model.names import NormalizedName, normalize
+from venvery.model.names import NormalizedName, is_valid_name, normalize
 from venvery.model.sources import SourceSpec
 from venvery.storage.files import Files
 
@@ -42,6 +42,11 @@ class FlatFolder:
             names = self._by_project().get(project, [])
             links = self._hasher.links(self._root / name for name in names)
         return Found(tuple(links)) if links else Absent()
+
+    def names(self) -> Iterable[NormalizedName]:
+        """List the projects that have a file here."""
+        with _folder_errors(self.spec):
+            return list(self._by_project())
 
     def _by_project(self) -> dict[NormalizedName, list[str]]:
         """Group the folder's file names by project; a folder's time changes when a name comes or goes."""
@@ -81,6 +86,13 @@ class Tree:
                 return Found(tuple(self._hashed(read.links)), status=read.status)
             files = sorted(path for path in folder.iterdir() if path.name.endswith(_DISTRIBUTION))
             return Found(tuple(self._hasher.links(files)))
+
+    def names(self) -> Iterable[NormalizedName]:
+        """List the folders that have a project's name."""
+        with _folder_errors(self.spec):
+            return [
+                normalize(path.name) for path in self._root.iterdir() if is_valid_name(path.name) and path.is_dir()
+            ]
 
     def _folder(self, project: NormalizedName) -> Path | None:
         folder = self._root / project

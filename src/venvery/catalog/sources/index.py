@@ -24,3 +24,7 @@ class Index:
     async def read(self, project: NormalizedName, held: Held | None) -> Answer:
         """Read a project's page."""
         return await read_page(self._network, f"{self._root}/{project}/", held, accept=ACCEPT_LISTING)
+
+    def names(self) -> tuple[NormalizedName, ...]:
+        """List nothing: an index may have a million projects."""
+        return ()

@@ -41,6 +41,10 @@ class LinksPage:
         links = tuple(link for link in self._page.links if _squeezed(link.filename).startswith(wanted))
         return Found(links) if links else Absent()
 
+    def names(self) -> tuple[NormalizedName, ...]:
+        """List nothing: the page is read when a project is asked for."""
+        return ()
+
     async def _get(self) -> Found:
         answer = await read_page(self._network, self._url, None, accept="text/html")
         if not isinstance(answer, Found):

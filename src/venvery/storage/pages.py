@@ -1,0 +1,108 @@
+"""Questions about pages of the simple API as they were written, and about the serial of every change.
+
+A serial is a number that grows with every change of any listing in a view, as package indexes have it: whoever
+mirrors asks for what has a larger one than last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venvery.storage.transactions import upsert
+
+if TYPE_CHECKING:
+    from venvery.storage.database import Database
+    from venvery.storage.transactions import Transaction
+
+__all__ = ["Pages", "StoredPage"]
+
+_KEY = ("view", "project", "form")
+_GET = """
+    SELECT revision, etag, serial, body FROM simple_pages
+    WHERE view = :view AND project = :project AND form = :form
+"""
+_PUT = upsert("simple_pages", (*_KEY, "revision", "etag", "serial", "body"), key=_KEY)
+_FORGET = "DELETE FROM simple_pages WHERE view = :view AND project = :project"
+_SERIAL = "SELECT revision, serial FROM serials WHERE view = :view AND project = :project"
+_LAST = "SELECT COALESCE(MAX(serial), 0) FROM serials"
+_NOTE = upsert("serials", ("view", "project", "revision", "serial"), key=("view", "project"))
+_ALL = "SELECT project, revision, serial FROM serials WHERE view = :view"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """One page in one form."""
+
+    revision: str
+    """Of the listing that it says."""
+    etag: str
+    serial: int
+    body: bytes
+    """Compressed with gzip, as it is sent."""
+
+
+class Pages:
+    """Pages and serials, by view: a digest of the sources and of how they are united."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, view: str, project: str, form: str) -> StoredPage | None:
+        """Give a page as it was last written."""
+        with self._database.look() as transaction:
+            row = transaction.row(_GET, view=view, project=project, form=form)
+        return None if row is None else StoredPage(*row)
+
+    def put(self, view: str, project: str, form: str, page: StoredPage) -> None:
+        """Keep a page."""
+        with self._database.change() as transaction:
+            transaction.do(
+                _PUT,
+                view=view,
+                project=project,
+                form=form,
+                revision=page.revision,
+                etag=page.etag,
+                serial=page.serial,
+                body=page.body,
+            )
+
+    def forget(self, view: str, project: str) -> None:
+        """Drop a project's pages: more is known of its files."""
+        with self._database.change() as transaction:
+            transaction.do(_FORGET, view=view, project=project)
+
+    def serial(self, view: str, project: str, revision: str) -> int:
+        """Give the serial of a project's revision, a new one when it is another than it was."""
+        with self._database.look() as transaction:
+            row = transaction.row(_SERIAL, view=view, project=project)
+        if row is not None and row[0] == revision:
+            return int(row[1])
+        return self.serials(view, {project: revision})[project]
+
+    def serials(self, view: str, revisions: Mapping[str, str]) -> dict[str, int]:
+        """Give the serials of many projects, new ones to those whose revision is another than it was."""
+        with self._database.look() as transaction:
+            known = _known(transaction, view)
+        if all(project in known and known[project][0] == revision for project, revision in revisions.items()):
+            return {project: known[project][1] for project in revisions}
+        with self._database.change() as transaction:
+            known = _known(transaction, view)
+            last = int(transaction.value(_LAST))
+            changed = [
+                project for project in sorted(revisions) if known.get(project, ("",))[0] != revisions[project]
+            ]
+            numbers = {project: number for number, project in enumerate(changed, last + 1)}
+            transaction.do_many(_NOTE, _rows(view, revisions, numbers))
+        return {project: numbers.get(project) or known[project][1] for project in revisions}
+
+
+def _known(transaction: Transaction, view: str) -> dict[str, tuple[str, int]]:
+    return {project: (revision, int(serial)) for project, revision, serial in transaction.rows(_ALL, view=view)}
+
+
+def _rows(view: str, revisions: Mapping[str, str], numbers: Mapping[str, int]) -> Iterable[dict[str, object]]:
+    for project, serial in numbers.items():
+        yield {"view": view, "project": project, "revision": revisions[project], "serial": serial}
