@@ -2,8 +2,8 @@
 
 Standards: simple API (PEP 503, 592, 629, 658/714, 691, 700, 740, 792). `pages.py` reads what is written here.
 
-HTML is frozen (PEP 833): what is new goes into JSON only. All URLs are relative, so that pages are right behind any
-reverse proxy and below any prefix: files lie in `files/` beside the `simple/` that the page is in.
+HTML is frozen (PEP 833): what is new goes into JSON only. All URLs are relative, so that pages are right behind
+any reverse proxy and below any prefix: files lie in `files/` beside the `simple/` that the page is in.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Learnt:
 
 
 def file_id(file: DistFile, sha256: str | None) -> str:
-    """Give what stands for a file's bytes in its URL: the SHA-256, or a digest of where it lies until that is known."""
+    """Give what stands for a file's bytes in its URL: the SHA-256; where that is unknown, a digest of its place."""
     return sha256 or "at-" + storage_key(file)[3:]
 
 
