@@ -61,7 +61,7 @@ class Learnt:
 
 
 def file_id(file: DistFile, sha256: str | None) -> str:
-    """Give what stands for a file's bytes in its URL: the SHA-256; where that is unknown, a digest of its place."""
+    """Give what stands for a file in its URL: the SHA-256 of its bytes, else a digest of where it lies."""
     return sha256 or "at-" + storage_key(file)[3:]
 
 
