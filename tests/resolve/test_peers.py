@@ -1,0 +1,137 @@
+"""Random worlds, served by a real index, against uv and pip themselves.
+
+`VENVERY_PEER_WORLDS=2000` tries that many against uv, and a tenth of it against pip. What is asked for may
+have several equally good answers; so other pins are no failure when the tool itself accepts them and does not
+have a newer release of one project and an older one of none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.resolve.random_worlds import PYTHON, RandomWorld, add_to_index, random_world
+from tests.resolve.worlds import request, run, universe
+from tests.support.index_server import IndexServer
+from tests.support.machine import find_uv
+from tests.support.running import clean_environment
+from tests.support.wheels import normalize
+from tests.support.world import World
+from venvery.errors import Unsatisfiable
+from venvery.model.targets import short_target
+from venvery.model.versions import parse_version
+from venvery.resolve import MemoryShelf
+
+COUNT = int(os.environ.get("VENVERY_PEER_WORLDS", "120"))
+HERE = short_target(PYTHON, "linux-x86_64")
+
+Pins = Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[IndexServer]:
+    world = World()
+    for seed in range(COUNT):
+        add_to_index(random_world(seed)[0], world)
+    with IndexServer(world) as running:
+        yield running
+
+
+def _ours(made: RandomWorld, preset: str) -> Pins | None:
+    projects, roots = made
+    shelf = MemoryShelf()
+    for name, releases in projects.items():
+        shelf.put(universe(name, releases))
+    try:
+        lock = run(request(*roots, targets=(HERE,), preset=preset), shelf).lock
+    except Unsatisfiable:
+        return None
+    return {str(pin.project): str(pin.version) for pin in lock.pins}
+
+
+class Uv:
+    """uv, asked for one lock after another."""
+
+    def __init__(self, index: str, folder: Path) -> None:
+        found = find_uv()
+        assert found is not None, "uv is in the test extra"
+        self.command = [
+            str(found), "pip", "compile", "-", "-q", "--no-header", "--no-annotate", "--python", sys.executable,
+            "--python-version", PYTHON, "--cache-dir", str(folder / "uv-cache"), "--default-index", index,
+        ]  # fmt: skip
+        self.environment = clean_environment(folder)
+
+    def __call__(self, roots: Sequence[str], constraints: Path | None = None) -> Pins | None:
+        command = self.command + (["-c", str(constraints)] if constraints else [])
+        done = subprocess.run(
+            command, input="\n".join(roots), env=self.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            assert "No solution found" in done.stderr, done.stderr
+            return None
+        lines = [line.split(";")[0].strip() for line in done.stdout.splitlines() if "==" in line]
+        return {normalize(re.sub(r"\[.*\]", "", line.split("==")[0])): line.split("==")[1] for line in lines}
+
+
+class Pip:
+    """This interpreter's pip, asked what it would install."""
+
+    def __init__(self, index: str, folder: Path) -> None:
+        self.command = [
+            sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-",
+            "--disable-pip-version-check", "--index-url", index,
+        ]  # fmt: skip
+        self.environment = clean_environment(folder, PIP_CONFIG_FILE=os.devnull)
+
+    def __call__(self, roots: Sequence[str], constraints: Path | None = None) -> Pins | None:
+        command = [*self.command, *(["-c", str(constraints)] if constraints else []), *roots]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            assert re.search("ResolutionImpossible|No matching distribution", done.stderr), done.stderr
+            return None
+        told = [one["metadata"] for one in json.loads(done.stdout)["install"]]
+        return {normalize(one["name"]): one["version"] for one in told}
+
+
+def _compare(peer: Uv | Pip, preset: str, seed: int, folder: Path) -> str | None:
+    """Say what is wrong; None when nothing is."""
+    made = random_world(seed)
+    ours, theirs = _ours(made, preset), peer(made[1])
+    if ours == theirs:
+        return None
+    said = f"world {seed}, {made[1]}\n  ours:   {ours}\n  {preset}: {theirs}"
+    if ours is None or theirs is None:
+        return said
+    pinned = folder / f"{seed}.txt"
+    pinned.write_text("\n".join(f"{name}=={version}" for name, version in ours.items()), encoding="utf-8")
+    if peer(made[1], pinned) != ours:
+        return f"{said}\n  {preset} does not accept our pins"
+    both = [(parse_version(ours[name]), parse_version(theirs[name])) for name in ours.keys() & theirs.keys()]
+    worse = not any(mine > other for mine, other in both) and any(mine < other for mine, other in both)
+    return f"{said}\n  ours is nowhere newer" if worse else None
+
+
+def test_uv_answers_the_same(index: IndexServer, tmp_path: Path) -> None:
+    uv = Uv(index.url, tmp_path)
+    wrong = [said for seed in range(COUNT) if (said := _compare(uv, "uv", seed, tmp_path))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_pip_answers_the_same(index: IndexServer, tmp_path: Path) -> None:
+    pip = Pip(index.url, tmp_path)
+    wrong = [said for seed in range(COUNT // 10) if (said := _compare(pip, "pip", seed, tmp_path))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_worlds_are_worth_asking_about() -> None:
+    answers = [_ours(random_world(seed), "uv") for seed in range(60)]
+    answered = [answer for answer in answers if answer is not None]
+    assert 15 <= len(answered) <= 45
+    assert sum(len(answer) > 1 for answer in answered) > 10
