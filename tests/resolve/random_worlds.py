@@ -24,8 +24,10 @@ _VERSIONS = (
     "0.9", "1.0a1", "1.0rc1", "1.0", "1.0.post1", "1.0+local", "1.1.dev1", "1.1", "1.2b2", "1.2", "2.0a1", "2.0",
     "2.0.1", "1!0.5", "3.0.dev2", "3.0rc1",
 )  # fmt: skip
+_PRERELEASES = ("1.0a1", "1.1.dev1", "1.2b2")
 _FINAL = ("0.9", "1.0", "1.0.post1", "1.1", "1.2", "2.0", "2.0.1")
-_OPERATORS = ("==", ">=", "<=", ">", "<", "!=", "~=", "==*", "!=*")
+_OPERATORS = {">=": 9, "<": 3, "==": 3, "~=": 2, "!=": 2, "<=": 1, ">": 1, "==*": 1, "!=*": 1}
+"""With how often each is met."""
 _PYTHONS = (
     None, None, None, ">=3.8", f">={_NEXT}", f"<{_THIS}", f">=3.9,<{_NEXT}", f"!={_THIS}.*", f">={_THIS}.1",
 )  # fmt: skip
@@ -51,7 +53,7 @@ def random_world(seed: int) -> RandomWorld:
     chance = random.Random(seed)
     names = [f"w{seed}-{letter}" for letter in "abcdef"[: chance.randint(2, 6)]]
     wild = chance.random() < 0.6
-    projects = {name: _project(chance, names, wild) for name in names}
+    projects = {name: _project(chance, [other for other in names if other != name], wild) for name in names}
     asked = chance.sample(names, chance.randint(1, min(3, len(names))))
     roots = tuple(_requirement(chance, name, wild, markers=0.05) for name in asked)
     if chance.random() < 0.1:
@@ -72,19 +74,19 @@ def add_to_index(projects: Mapping[str, Mapping[str, Release]], index: World) ->
 
 def _project(chance: random.Random, names: list[str], wild: bool) -> dict[str, Release]:
     pool = _VERSIONS if wild else _FINAL
-    versions = chance.sample(pool, chance.randint(1, min(6, len(pool))))
+    versions = chance.sample(pool, chance.randint(2, min(9, len(pool))))
     return {version: _release(chance, names, wild) for version in versions}
 
 
 def _release(chance: random.Random, names: list[str], wild: bool) -> Release:
     def some(most: int) -> list[str]:
-        return [_requirement(chance, chance.choice(names), wild) for _ in range(chance.randint(0, most))]
+        return [_requirement(chance, chance.choice(names), wild) for _ in range(chance.choice((0, 1, 1, most)))]
 
     return Release(
         requires=some(2),
         extras={extra: some(2) for extra in _EXTRAS if chance.random() < 0.25},
         requires_python=chance.choice(_PYTHONS) if wild else None,
-        yanked="broken" if chance.random() < 0.08 else None,
+        yanked="broken" if chance.random() < (0.1 if wild else 0.3) else None,
         tags=("py3-none-any",) if chance.random() < 0.85 else (chance.choice(_TAGS),),
         sdist=chance.random() < 0.3,
     )
@@ -94,16 +96,18 @@ def _requirement(chance: random.Random, name: str, wild: bool, *, markers: float
     text = name
     if chance.random() < 0.15:
         text += f"[{','.join(chance.sample(_EXTRAS, chance.randint(1, 2)))}]"
-    if chance.random() < 0.7:
-        text += ",".join(_specifier(chance, wild) for _ in range(1 if chance.random() < 0.8 else 2))
+    if chance.random() < 0.55:
+        text += ",".join(_specifier(chance, wild) for _ in range(1 if chance.random() < 0.9 else 2))
     if chance.random() < markers:
         text += f" ; {chance.choice(_MARKERS)}"
     return text
 
 
 def _specifier(chance: random.Random, wild: bool) -> str:
+    if chance.random() < 0.3:  # the ways to give leave for a release that is not offered to everybody
+        return f">={chance.choice(_PRERELEASES)}" if wild else f"=={chance.choice(_FINAL)}"
     version = chance.choice(_VERSIONS if wild and chance.random() < 0.4 else _FINAL)
-    operator = chance.choice(_OPERATORS)
+    (operator,) = chance.choices(tuple(_OPERATORS), tuple(_OPERATORS.values()))
     public = version.split("+")[0]  # only equality may name a local version (PEP 440)
     if operator.endswith("*"):
         for behind in _BEHIND_THE_RELEASE:

@@ -1,8 +1,8 @@
 """Random worlds, served by a real index, against uv and pip themselves.
 
 `VENVERY_PEER_WORLDS=2000` tries that many against uv, and a tenth of it against pip. What is asked for may
-have several equally good answers; so one world in a hundred may have other pins, where the tool itself accepts
-ours and does not have a newer release of one project and an older one of none.
+have several equally good answers; so one world in fifty may have other pins, where the tool itself accepts ours
+and is not newer in one project and older in none. A tool that gives up too early counts as such too.
 """
 
 from __future__ import annotations
@@ -107,13 +107,15 @@ def _compare(peer: Uv | Pip, preset: str, seeds: int, folder: Path) -> None:
         made = random_world(seed)
         ours, theirs = _ours(made, preset), peer(made[1])
         if ours != theirs:
-            is_trade = ours is not None and theirs is not None and _is_trade(ours, theirs)
-            if is_trade and peer(made[1], _as_constraints(ours or {}, folder)) != ours:
-                is_trade = False
+            is_trade = (
+                ours is not None
+                and (theirs is None or _is_trade(ours, theirs))
+                and peer(made[1], _as_constraints(ours, folder)) == ours
+            )
             said = f"world {seed}, {made[1]}\n  ours: {ours}\n  {preset}: {theirs}"
             (trades if is_trade else wrong).append(said)
     assert not wrong, "\n".join(wrong)
-    assert len(trades) <= seeds // 100, "\n".join(trades)
+    assert len(trades) <= 1 + seeds // 50, "\n".join(trades)
 
 
 def _is_trade(ours: Pins, theirs: Pins) -> bool:
