@@ -15,7 +15,17 @@ What is said more closely wins: an option of the command, then the configuration
     name = "internal"
     url = "https://packages.example/simple"   # or path = "wheels"
     kind = "index"                            # index, tree, flat, links; told from url and path when absent
+
+    [[sources]]
+    name = "team-a"
+    kind = "hosted"                           # people upload to it
     projects = ["acme-*"]                     # these names are looked up here and nowhere else
+    shared = ["acme-numpy"]                   # but these may come from elsewhere too, though uploaded here
+
+    [[views]]
+    name = "prod"
+    sources = ["team-a", "internal"]
+    private = true
 
     [policy]
     blocked = ["evil", "requests==2.31.0", {release = "urllib3<1.26", reason = "CVE-2020-26137"}]
@@ -32,6 +42,7 @@ What is said more closely wins: an option of the command, then the configuration
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -60,7 +71,15 @@ from venvery.model.policy import (
     parse_span,
 )
 from venvery.model.sizes import parse_size
-from venvery.model.sources import NetworkSettings, SourceKind, SourceSpec, Union
+from venvery.model.sources import (
+    HOSTED,
+    NetworkSettings,
+    SourceKind,
+    SourceSpec,
+    Union,
+    ViewSpec,
+    redact,
+)
 
 __all__ = [
     "DEFAULT_PORT",
@@ -104,7 +123,10 @@ class Configuration:
     freshness_seconds: float = 600.0
     """How long a listing may be used before its source is asked again."""
     sources: tuple[SourceSpec, ...] = ()
+    """In the order of their priority; at least one is hosted."""
     union: Union = "merge"
+    views: tuple[ViewSpec, ...] = ()
+    """Beside the default view, which is all sources in their order; unless one of these has its name."""
     allowed_urls: tuple[str, ...] = ()
     """Prefixes that direct references (`name @ URL`) may have; `venvery.model.sources.is_allowed` decides."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -135,15 +157,18 @@ def load_configuration(
     read = _Table.of(machine.folder / file).configuration(machine) if file is not None else _FromFile()
     pip = read_pip_settings(machine)
     sources, warnings = _sources(machine, read, pip, options.words)
+    if not any(source.kind == "hosted" for source in sources):
+        sources = (HOSTED, *sources)
     data = options.data or read.data
-    union: Union = "priority" if read.sources else "merge"
+    _check_views(read.views, sources, file)
     return Configuration(
         data=machine.folder / data if data is not None else default_data(machine),
         host=options.host or read.host or "127.0.0.1",
         port=next((port for port in (options.port, read.port) if port is not None), DEFAULT_PORT),
         freshness_seconds=read.freshness_seconds,
         sources=sources,
-        union=read.union or union,
+        union=read.union,
+        views=read.views,
         allowed_urls=read.allowed_urls,
         network=replace(_network_of(pip, machine), **read.network),
         limits=read.limits,
@@ -178,7 +203,7 @@ def _sources(
         return sources_of(base.then(words), machine)
     kept = read.sources
     if words.index_url or words.no_index:
-        kept = tuple(source for source in kept if source.kind in ("flat", "links"))
+        kept = tuple(source for source in kept if source.kind in ("flat", "links", "hosted"))
     if not words:
         return kept, ()
     first, *others = words.extra_index_urls or (None,)
@@ -187,6 +212,18 @@ def _sources(
     places = {source.location for source in added}
     kept = tuple(source for source in kept if source.location not in places)
     return added + kept, warnings
+
+
+def _check_views(views: tuple[ViewSpec, ...], sources: tuple[SourceSpec, ...], file: Path | None) -> None:
+    """See to it that every view is made of sources that there are. Raises `BadConfiguration`."""
+    names = [source.name for source in sources]
+    for place, view in enumerate(views):
+        for name in view.sources:
+            if name not in names:
+                raise BadConfiguration(
+                    f"{file}: views[{place}].sources names {redact(name)!r}, and there is no such source",
+                    hint=f"sources: {', '.join(map(redact, names))}",
+                )
 
 
 def _network_of(pip: PipSettings, machine: Machine) -> NetworkSettings:
@@ -217,7 +254,8 @@ class _FromFile:
     port: int | None = None
     freshness_seconds: float = 600.0
     sources: tuple[SourceSpec, ...] = ()
-    union: Union | None = None
+    union: Union = "merge"
+    views: tuple[ViewSpec, ...] = ()
     allowed_urls: tuple[str, ...] = ()
     network: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
@@ -225,7 +263,7 @@ class _FromFile:
     policy: ReleasePolicy = NO_POLICY
 
 
-_Kind = Literal["text", "number", "whole number", "list of texts"]
+_Kind = Literal["text", "number", "whole number", "list of texts", "yes or no"]
 
 _NETWORK = {
     "connect-timeout-seconds": ("connect_timeout", "number"),
@@ -264,9 +302,8 @@ class _Table:
         return cls(values, file, "", known)
 
     def configuration(self, machine: Machine) -> _FromFile:
-        union = self.take("union", "text")
-        if union not in (None, *get_args(Union)):
-            self.fail("union", 'must be "merge" or "priority"')
+        sources = self.sources(machine)
+        union = self.union("priority" if sources else "merge")
         port = self.take("port", "whole number")
         if port is not None and port > 65535:
             self.fail("port", "must be between 0 and 65535")
@@ -276,8 +313,9 @@ class _Table:
             host=self.take("host", "text"),
             port=port,
             freshness_seconds=self.take("freshness-seconds", "number", 600.0),
-            sources=self.sources(machine),
+            sources=sources,
             union=union,
+            views=self.views(union),
             allowed_urls=tuple(self.prefix(url) for url in self.take("allowed-urls", "list of texts", ())),
             network=self.network(machine),
             limits=self.limits(),
@@ -297,9 +335,10 @@ class _Table:
             "number": number and 0 <= value < float("inf"),
             "whole number": number and isinstance(value, int) and value >= 0,
             "list of texts": texts,
+            "yes or no": isinstance(value, bool),
         }
         if not fine[kind]:
-            self.fail(key, f"must be a {kind}")
+            self.fail(key, f"must be {'true or false' if kind == 'yes or no' else f'a {kind}'}")
         return tuple(value) if texts else value
 
     def size(self, key: str) -> int | None:
@@ -318,12 +357,42 @@ class _Table:
             self.fail(key, "must be a table")
         return _Table(value, self.file, f"{self.path}{key}.", known)
 
-    def sources(self, machine: Machine) -> tuple[SourceSpec, ...]:
-        listed = self.values.get("sources", [])
+    def union(self, default: Union) -> Union:
+        union = self.take("union", "text", default)
+        if union not in get_args(Union):
+            self.fail("union", 'must be "merge" or "priority"')
+        return cast("Union", union)
+
+    def views(self, union: Union) -> tuple[ViewSpec, ...]:
+        tables = self.tables("views", ("name", "sources", "private", "union"))
+        found: list[ViewSpec] = []
+        for table in tables:
+            name = table.label("name")
+            if name in (view.name for view in found):
+                table.fail("name", f"is taken already: {name}")
+            sources = table.take("sources", "list of texts")
+            if not sources or len(set(sources)) != len(sources):
+                table.fail("sources", "must name one source or more, each once")
+            found.append(ViewSpec(name, sources, table.union(union), table.take("private", "yes or no", False)))
+        return tuple(found)
+
+    def tables(self, key: str, known: tuple[str, ...]) -> list[_Table]:
+        listed = self.values.get(key, [])
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-            self.fail("sources", "must be a list of tables: write [[sources]]")
-        known = ("name", "kind", "url", "path", "projects")
-        tables = [_Table(item, self.file, f"sources[{n}].", known) for n, item in enumerate(listed)]
+            self.fail(key, f"must be a list of tables: write [[{key}]]")
+        return [_Table(item, self.file, f"{key}[{n}].", known) for n, item in enumerate(listed)]
+
+    def label(self, key: str) -> str:
+        """Give a name that may stand in a URL."""
+        name = self.take(key, "text")
+        if name is None:
+            self.fail(key, "is missing")
+        if not _LABEL.match(name):
+            self.fail(key, "must be of letters, digits, dashes, underscores and dots, and at most 64 of them")
+        return cast("str", name)
+
+    def sources(self, machine: Machine) -> tuple[SourceSpec, ...]:
+        tables = self.tables("sources", ("name", "kind", "url", "path", "projects", "shared"))
         found = tuple(table.source(machine) for table in tables)
         names = [source.name for source in found]
         for place, name in enumerate(names):
@@ -338,6 +407,13 @@ class _Table:
             self.fail("name", "is missing")
         if kind not in (None, *get_args(SourceKind)):
             self.fail("kind", f"must be one of {', '.join(get_args(SourceKind))}")
+        if kind == "hosted":
+            if url or path:
+                self.fail("url" if url else "path", "is not for a hosted source: its files are in the data folder")
+            label = self.label("name")
+            return SourceSpec(label, "hosted", label, self.patterns("projects"), self.patterns("shared"))
+        if "shared" in self.values:
+            self.fail("shared", "is for hosted sources only")
         if (url is None) == (path is None):
             self.fail("url", "is missing" if url is None else "and path exclude each other", hint=_URL_OR_PATH)
         patterns = self.patterns("projects")
@@ -429,6 +505,7 @@ class _Table:
         raise BadConfiguration(f"{self.file}: {self.path}{key} {said}", hint=hint, key=f"{self.path}{key}")
 
 
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _URL_OR_PATH = "a source has either a url or a path"
 
 

@@ -7,7 +7,9 @@
     │   ├── BadPrefix              a prefix or interpreter path that cannot be used
     │   ├── BadLock                a lock file that cannot be used
     │   ├── BadConfiguration       a configuration file or option that cannot be used
-    │   └── UrlNotAllowed          `name @ URL` that the configuration does not allow
+    │   ├── UrlNotAllowed          `name @ URL` that the configuration does not allow
+    │   └── UploadRefused          a file that cannot be published as it is
+    │       └── FileExists           its name is taken by other bytes
     ├── LimitExceeded            the request is larger than a stated limit    exit 2 · HTTP 413
     ├── AnswerIsNo               understood, done, and the answer is no       exit 1 · HTTP 422
     │   ├── Unsatisfiable          no set of versions satisfies the requirements
@@ -81,6 +83,14 @@ class BadConfiguration(BadInput):
 
 class UrlNotAllowed(BadInput):
     """A direct reference to a URL that the configuration does not allow."""
+
+
+class UploadRefused(BadInput):
+    """A file that cannot be published as it is."""
+
+
+class FileExists(UploadRefused):
+    """The name of a file is taken by other bytes."""
 
 
 class LimitExceeded(VenveryError):

@@ -38,7 +38,7 @@ SOURCES = '[[sources]]\nname = "own"\nurl = "https://own.example/simple/"\n[[sou
 
 
 def locations(configuration: Configuration) -> list[str]:
-    return [source.location for source in configuration.sources]
+    return [source.location for source in configuration.sources if source.kind != "hosted"]
 
 
 def with_words(**words: object) -> CommandOptions:
@@ -79,7 +79,9 @@ def test_everything_said_in_a_file(make_machine: MakeMachine, config: Config, tm
     found = load_configuration(make_machine(), file=file)
     assert found.data == tmp_path / "etc/d"
     assert (found.host, found.port, found.freshness_seconds, found.union) == ("0.0.0.0", 0, 0.5, "merge")
-    assert [(source.name, source.kind, source.location) for source in found.sources] == [
+    assert [
+        (source.name, source.kind, source.location) for source in found.sources if source.kind != "hosted"
+    ] == [
         ("own", "index", "https://own.example/simple"),
         ("w", "flat", str(tmp_path / "etc/w")),
         ("t", "tree", str(tmp_path / "etc/t")),
@@ -271,7 +273,7 @@ def test_a_source_may_be_the_only_one_for_some_names(make_machine: MakeMachine, 
     file = config(SOURCES.replace('path = "w"', 'path = "w"\nprojects = ["Acme_*", "tools"]'))
     (file.parent / "w").mkdir()
     sources = load_configuration(make_machine(), file=file).sources
-    assert [source.projects for source in sources] == [(), ("acme-*", "tools")]
+    assert [source.projects for source in sources if source.kind != "hosted"] == [(), ("acme-*", "tools")]
     assert [spec.name for spec in sources_for("acme-web", sources)] == ["w"]
     assert [spec.name for spec in sources_for("django", sources)] == ["own"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from venvery.catalog.arrivals import Follower
 from venvery.catalog.fetch import Fetcher
 from venvery.catalog.hosts import Hosts, since
 from venvery.catalog.keeper import Keeper
-from venvery.catalog.listings import HeldListing, Listings, Numbered
+from venvery.catalog.listings import HeldListing, Listings
 from venvery.catalog.metadata import MetadataReader
 from venvery.catalog.network import Network
+from venvery.catalog.ownership import Ownership
+from venvery.catalog.parts import Numbered, Parts
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import all_of
 from venvery.catalog.sidecars import Sidecars
@@ -24,13 +27,31 @@ from venvery.errors import NotFound, SourceUnreachable
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
 from venvery.model.names import NormalizedName
-from venvery.model.sources import NetworkSettings, SourceSpec, Union, redact
+from venvery.model.sources import DEFAULT_VIEW, NetworkSettings, SourceSpec, Union, ViewSpec, redact
 
 if TYPE_CHECKING:
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
 __all__ = ["Catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Works:
+    """What the catalogs of all views share."""
+
+    database: Database
+    keeper: Keeper
+    network: Network
+    fetcher: Fetcher
+    metadata: MetadataReader
+    parts: Parts
+    ownership: Ownership | None
+    """None where no source is hosted."""
+    sidecars: Sidecars
+    sources: dict[str, Numbered]
+    clock: Callable[[], float]
+    freshness: float
 
 
 class Catalog:
@@ -49,35 +70,85 @@ class Catalog:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self.clock = clock
-        """Seconds since the epoch, as freshness counts them."""
-        self._specs = tuple(sources)
-        self.identity = sha256(canonical_json([union, [_identity(one) for one in self._specs]]))
-        """Names the sources and how they are united: with others, equal requests have other answers."""
-        self._database = database
-        self._keeper = Keeper(database)
+        keeper = Keeper(database)
         reporter = reporter or Reporter()
-        self._network = Network(
+        fetching = Network(
             network or NetworkSettings(),
-            locations=[spec.location for spec in self._specs],
+            locations=[spec.location for spec in sources if spec.kind != "hosted"],
             reporter=reporter,
             sleep=sleep,
         )
-        hosts = Hosts(database.sources.abilities(newer_than=since(clock())), self._keeper.ability)
-        self._fetcher = Fetcher(self._network, database, blobs, reporter)
-        self._metadata = MetadataReader(
-            self._network, database, blobs, self._fetcher, hosts, self._keeper, reporter
+        hosts = Hosts(database.sources.abilities(newer_than=since(clock())), keeper.ability)
+        fetcher = Fetcher(fetching, database, blobs, reporter)
+        reader = MetadataReader(fetching, database, blobs, fetcher, hosts, keeper, reporter)
+        works = _Works(
+            database,
+            keeper,
+            fetching,
+            fetcher,
+            reader,
+            Parts(freshness=freshness, database=database, keeper=keeper, clock=clock, reporter=reporter),
+            Ownership(sources, database) if any(spec.kind == "hosted" for spec in sources) else None,
+            Sidecars(fetching, database, blobs, fetcher, reader),
+            {spec.name: _number(make_source(spec, fetching, database), database) for spec in sources},
+            clock,
+            freshness,
         )
-        self._sidecars = Sidecars(self._network, database, blobs, self._fetcher, self._metadata)
+        if works.ownership is not None:
+            works.ownership.tell(works.parts.forget)
+        self._look(works, ViewSpec(DEFAULT_VIEW, tuple(spec.name for spec in sources), union))
+
+    def view(self, spec: ViewSpec) -> Catalog:
+        """Give the catalog of a view of the same sources; it lives as long as this one.
+
+        What is learnt of a source through one view is known in all.
+        """
+        other = Catalog.__new__(Catalog)
+        other._look(self._works, spec)
+        return other
+
+    def _look(self, works: _Works, spec: ViewSpec) -> None:
+        """Become the catalog of one view."""
+        self._works = works
+        self.spec = spec
+        """Which view this is."""
+        self.clock = works.clock
+        """Seconds since the epoch, as freshness counts them."""
+        self._keeper, self._fetcher, self._metadata = works.keeper, works.fetcher, works.metadata
+        seen = [works.sources[name] for name in spec.sources]
+        claims = [[one.name, one.projects, one.shared] for one in self.sources if one.kind == "hosted"]
+        named = [_identity(one.source.spec) for one in seen]
+        self.identity = sha256(canonical_json([spec.name, spec.union, named, claims]))
+        """Names the view, its sources and how they are united: with others, equal requests have other answers."""
         self._listings = Listings(
-            [self._number(make_source(spec, self._network, database.files)) for spec in self._specs],
-            union=union,
-            freshness=freshness,
-            database=database,
-            keeper=self._keeper,
-            clock=clock,
-            reporter=reporter,
+            seen,
+            union=spec.union,
+            freshness=works.freshness,
+            database=works.database,
+            parts=works.parts,
+            ownership=works.ownership,
+            clock=works.clock,
         )
+        if works.ownership is not None:
+            works.ownership.tell(self._listings.forget)
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """All sources, those of other views too."""
+        return tuple(one.source.spec for one in self._works.sources.values())
+
+    @property
+    def ownership(self) -> Ownership | None:
+        """Who owns which name; None where no source is hosted."""
+        return self._works.ownership
+
+    def notice(self) -> None:
+        """Notice what was uploaded, yanked or deleted, here or in another process. Raises `StorageFailed`.
+
+        To be called at the start of every request; it costs a few microseconds.
+        """
+        if self._works.ownership is not None:
+            self._works.ownership.notice()
 
     async def __aenter__(self) -> Catalog:
         return self
@@ -86,8 +157,9 @@ class Catalog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._listings.stop()
+        await self._works.parts.stop()
         await self._metadata.stop()
-        await self._sidecars.stop()
+        await self._works.sidecars.stop()
         await self._fetcher.stop()
         try:
             await self._keeper.flush()
@@ -95,12 +167,14 @@ class Catalog:
             if error is None:  # else the first error is the one to tell
                 raise
         finally:
-            await self._network.__aexit__(kind, error, trace)
+            if self._works.ownership is not None:
+                self._works.ownership.close()
+            await self._works.network.__aexit__(kind, error, trace)
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """What the sources are called, in their order."""
-        return tuple(spec.name for spec in self._specs)
+        """What the sources of this view are called, in their order."""
+        return self.spec.sources
 
     def peek_listing(self, project: NormalizedName) -> Listing | None:
         """Give a listing that is held in memory and fresh; else None. Cheap, never waits."""
@@ -113,11 +187,13 @@ class Catalog:
         `SourceUnreachable` or `SourceGarbage` when a source fails, and `StorageFailed`.
         """
         self._keeper.check()
+        self.notice()
         return await self._listings.listings(projects)
 
     @property
     def changes(self) -> int:
         """A number that grows when any listing turns out to have changed; while it stays, none has."""
+        self.notice()
         return self._listings.changes
 
     async def held(self, project: NormalizedName) -> HeldListing | None:
@@ -138,10 +214,12 @@ class Catalog:
     async def stamps(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Stamp]:
         """Give the revisions of listings, each checked within the freshness window. Raises as `listings` does."""
         self._keeper.check()
+        self.notice()
         return await self._listings.stamps(projects)
 
     def forget(self, project: NormalizedName) -> None:
-        """Say that a project has changed, as after an upload: it is read anew when it is next asked for."""
+        """Say that a project has changed: it is read anew when it is next asked for."""
+        self._works.parts.forget(project)
         self._listings.forget(project)
 
     async def metadata(self, files: Iterable[DistFile]) -> dict[str, CoreMetadata | NoMetadata]:
@@ -169,11 +247,11 @@ class Catalog:
 
         Raises `NotFound` when it has none to offer, and as `fetch` does.
         """
-        return await self._sidecars.get(file)
+        return await self._works.sidecars.get(file)
 
     async def document(self, url: str, most: int) -> bytes:
         """Get a small document that a listing names, as provenance is. Raises `NotFound`, `SourceFailed`."""
-        reply = await self._network.get(url, limit=most)
+        reply = await self._works.network.get(url, limit=most)
         if reply.status in (404, 410):
             raise NotFound(f"{redact(url)}: HTTP {reply.status}")
         if reply.status != 200:
@@ -188,9 +266,10 @@ class Catalog:
         """Wait until all that was learnt is in the database. Raises `StorageFailed`."""
         await self._keeper.flush()
 
-    def _number(self, source: Source) -> Numbered:
-        digest, location = identify(source.spec)
-        return Numbered(source, self._database.sources.identify(digest, source.spec.kind, location))
+
+def _number(source: Source, database: Database) -> Numbered:
+    digest, location = identify(source.spec)
+    return Numbered(source, database.sources.identify(digest, source.spec.kind, location))
 
 
 def _identity(spec: SourceSpec) -> list[object]:

@@ -1,7 +1,7 @@
-"""Listings: fresh from memory, from the database, or from the sources; united over the sources.
+"""Listings: what the sources of one view have of a project, united.
 
 Within the freshness window a listing is what was last read. After it, every source is asked whether it
-changed. A source that fails is an error: it is never taken for a source that does not have the project.
+changed. Who is asked at all depends on who owns the name.
 """
 
 from __future__ import annotations
@@ -12,59 +12,30 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from venvery.catalog.keeper import Keeper
-from venvery.catalog.reporter import Reporter
-from venvery.catalog.rows import EMPTY_REVISION, files_of, revision_of, rows_of, status_of
+from venvery.catalog.ownership import Ownership, Standing
+from venvery.catalog.parts import Numbered, Part, Parts, Stored
+from venvery.catalog.rows import EMPTY_REVISION
 from venvery.catalog.sharing import Shared, all_of
-from venvery.catalog.sources import Absent, Found, Held, Source, Unchanged
 from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
-from venvery.model.files import DistFile, Listing, ProjectStatus
+from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
 from venvery.model.sources import Union, sources_for
-from venvery.storage.compression import pack, unpack
-from venvery.storage.listings import StoredListing
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
-__all__ = ["LOCAL_FRESHNESS", "HeldListing", "Listings", "Numbered"]
+__all__ = ["HeldListing", "Listings"]
 
-T = TypeVar("T")
-
-LOCAL_FRESHNESS = 2.0
-"""Seconds for which a folder is not looked at again."""
 MEMORY_LIMIT = 400_000
-"""Files of all listings that are held in memory together, about 300 bytes each."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What one source has of a project."""
-
-    known: bool
-    revision: str
-    files: tuple[DistFile, ...]
-    checked_at: float
-    fresh_until: float
-    status: ProjectStatus | None = None
+"""Files of all listings that are held in memory together; most share them with the parts that they are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hot:
     listing: Listing
-    parts: dict[int, _Part]
-    """By the source's number."""
     fresh_until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """A source and its number in the database."""
-
-    source: Source
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +48,7 @@ class HeldListing:
 
 
 class Listings:
-    """All listings of one catalog."""
+    """All listings of one view."""
 
     def __init__(
         self,
@@ -86,18 +57,22 @@ class Listings:
         union: Union,
         freshness: float,
         database: Database,
-        keeper: Keeper,
+        parts: Parts,
+        ownership: Ownership | None,
         clock: Callable[[], float],
-        reporter: Reporter,
     ) -> None:
         self._sources = sources
         self._by_name = any(one.source.spec.projects for one in sources)
+        self._hosted: Sequence[Numbered] = [one for one in sources if one.source.told]
+        self._others: Sequence[Numbered] = [one for one in sources if not one.source.told]
         self._union = union
         self._freshness = freshness
         self._database = database
-        self._keeper = keeper
+        self._parts = parts
+        self._ownership = ownership
         self._clock = clock
-        self._reporter = reporter
+        self._changes: dict[NormalizedName, int] = {}
+        """How often each project was said to have changed."""
         self._hot: OrderedDict[NormalizedName, _Hot] = OrderedDict()
         self._hot_files = 0
         self._shared: Shared[NormalizedName, Listing] = Shared()
@@ -123,7 +98,7 @@ class Listings:
         found = {project: listing for project in wanted if (listing := self.peek(project)) is not None}
         missing = [project for project in wanted if project not in found]
         if missing:
-            stored = _Stored(self._database, missing)
+            stored = self._parts.stored(missing)
             read = await all_of(
                 self._shared.get(project, partial(self._read, project, stored)) for project in missing
             )
@@ -143,10 +118,12 @@ class Listings:
         wanted = list(dict.fromkeys(projects))
         found = {project: stamp for project in wanted if (stamp := self.peek_stamp(project)) is not None}
         missing = [project for project in wanted if project not in found]
-        if missing and not any(one.source.local for one in self._sources):
-            for project, stamp in (await asyncio.to_thread(self._stored_stamps, missing)).items():
-                found[project] = self.peek_stamp(project) or stamp  # meanwhile it may have been read anew
-                self._stamps.note(project, found[project])
+        if kept := [project for project in missing if not self._has_local(project)]:
+            before = {project: self._changes.get(project) for project in kept}
+            for project, stamp in (await asyncio.to_thread(self._stored_stamps, kept)).items():
+                if self._changes.get(project) == before[project]:
+                    found[project] = self.peek_stamp(project) or stamp  # meanwhile it may have been read anew
+                    self._stamps.note(project, found[project])
             missing = [project for project in missing if project not in found]
         if missing:
             await self.listings(missing)
@@ -159,28 +136,18 @@ class Listings:
 
         None when a source that counts was never asked for it.
         """
-        stored = _Stored(self._database, [project])
-        parts: list[_Part] = []
-        for one in self._sources:
-            part = await self._held_part(one, project, stored)
+        stored = self._parts.stored([project])
+        parts: list[Part] = []
+        sources, union = self._asked(project)
+        for one in sources:
+            part = await self._parts.held(one, project, stored)
             if part is None:
                 return None
             parts.append(part)
-            if part.known and self._union == "priority":
+            if part.known and union == "priority":
                 break
         checked_at = min((part.checked_at for part in parts), default=self._clock())
         return HeldListing(_unite(project, parts), checked_at)
-
-    async def _held_part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part | None:
-        if one.source.local:
-            return await self._part(one, project, stored)
-        hot = self._hot.get(project)
-        if hot is not None and one.number in hot.parts:
-            return hot.parts[one.number]
-        before = self._keeper.pending(one.number, project) or (await stored.of(one.number)).get(project)
-        if before is None:
-            return None
-        return await _part_of(before, one.source.spec.name, before.checked_at, self._freshness)
 
     def names(self) -> list[NormalizedName]:
         """List the projects that folders have, and those that indexes were found to have. Slow: reads folders."""
@@ -191,169 +158,80 @@ class Listings:
 
     def forget(self, project: NormalizedName) -> None:
         """Read a listing anew when it is next asked for: something is known to have changed."""
+        self._changes[project] = self._changes.get(project, 0) + 1
         hot = self._hot.pop(project, None)
         self._hot_files -= len(hot.listing.files) if hot else 0
         self._stamps.forget(project)
 
+    def _asked(self, project: NormalizedName) -> tuple[Sequence[Numbered], Union]:
+        """Tell which sources are asked for a project, and how their answers are united."""
+        standing: Standing = "free" if self._ownership is None else self._ownership.standing(project)
+        sources = {"free": self._others, "owned": self._hosted, "shared": self._sources}[standing]
+        if self._by_name:
+            specs = sources_for(project, [one.source.spec for one in sources])
+            sources = [one for one in sources if one.source.spec in specs]
+        return sources, "merge" if standing == "shared" else self._union
+
+    def _has_local(self, project: NormalizedName) -> bool:
+        return any(one.source.local for one in self._asked(project)[0])
+
     def _stored_stamps(self, projects: Sequence[NormalizedName]) -> dict[NormalizedName, Stamp]:
         now = self._clock()
-        pages = {one.number: self._database.listings.get_briefs(one.number, projects) for one in self._sources}
+        pages = {one.number: self._database.listings.get_briefs(one.number, projects) for one in self._others}
         found = {}
         for project in projects:
             briefs = (
                 Brief(*page[project], page[project][2] + self._freshness) if project in page else None
-                for page in (pages[one.number] for one in self._asked_for(project))
+                for page in (pages[one.number] for one in self._asked(project)[0] if one.number in pages)
             )
             stamp = unite_stamps(briefs, self._union, now)
             if stamp is not None:
                 found[project] = stamp
         return found
 
-    def _asked_for(self, project: NormalizedName) -> Sequence[Numbered]:
-        """Give the sources in which a project is looked up, in their order."""
-        if not self._by_name:
-            return self._sources
-        specs = sources_for(project, [one.source.spec for one in self._sources])
-        return [one for one in self._sources if one.source.spec in specs]
-
     async def stop(self) -> None:
         """Cancel what is under way."""
         await self._shared.stop()
 
-    async def _read(self, project: NormalizedName, stored: _Stored) -> Listing:
-        parts: dict[int, _Part] = {}
-        sources = self._asked_for(project)
-        if self._union == "merge":
-            read = await all_of(self._part(one, project, stored) for one in sources)
-            parts.update((one.number, part) for one, part in zip(sources, read, strict=True))
-        else:
-            for one in sources:  # one after the other: a name that is owned is not looked up elsewhere
-                parts[one.number] = await self._part(one, project, stored)
-                if parts[one.number].known:
-                    break
-        listing = _unite(project, list(parts.values()))
-        fresh_until = min((part.fresh_until for part in parts.values()), default=float("inf"))
-        checked_at = min((part.checked_at for part in parts.values()), default=self._clock())
+    async def _read(self, project: NormalizedName, stored: Stored) -> Listing:
+        while True:
+            before = self._changes.get(project)
+            parts = await self._ask(project, stored)
+            if self._changes.get(project) == before:  # else it may be what was before
+                break
+        listing = _unite(project, parts)
+        fresh_until = min((part.fresh_until for part in parts), default=float("inf"))
+        checked_at = min((part.checked_at for part in parts), default=self._clock())
         self._stamps.note(project, Stamp(listing.revision, checked_at, fresh_until))
-        return self._remember(listing, parts, fresh_until)
+        return self._remember(listing, fresh_until)
 
-    def _remember(self, listing: Listing, parts: dict[int, _Part], fresh_until: float) -> Listing:
+    async def _ask(self, project: NormalizedName, stored: Stored) -> list[Part]:
+        sources, union = self._asked(project)
+        if union == "merge":
+            return await all_of(self._parts.get(one, project, stored) for one in sources)
+        parts: list[Part] = []
+        for one in sources:  # one after the other: a name that is owned is not looked up elsewhere
+            parts.append(await self._parts.get(one, project, stored))
+            if parts[-1].known:
+                break
+        return parts
+
+    def _remember(self, listing: Listing, fresh_until: float) -> Listing:
         """Hold a listing in memory; where nothing changed it stays the same object, as what hangs on it wants."""
         before = self._hot.pop(listing.project, None)
         if before is not None:
             self._hot_files -= len(before.listing.files)
             if before.listing == listing:
                 listing = before.listing
-        self._hot[listing.project] = _Hot(listing, parts, fresh_until)
+        self._hot[listing.project] = _Hot(listing, fresh_until)
         self._hot_files += len(listing.files)
         while self._hot_files > MEMORY_LIMIT and len(self._hot) > 1:
             _, oldest = self._hot.popitem(last=False)
             self._hot_files -= len(oldest.listing.files)
         return listing
 
-    async def _part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part:
-        """Get what one source has of a project, from memory while that is fresh."""
-        hot = self._hot.get(project)
-        part = None if hot is None else hot.parts.get(one.number)
-        if part is not None and self._clock() < part.fresh_until:
-            return part
-        return await self._read_part(one, project, stored)
 
-    async def _read_part(self, one: Numbered, project: NormalizedName, stored: _Stored) -> _Part:
-        """Get what one source has of a project, from the database while that is fresh."""
-        source, name = one.source, one.source.spec.name
-        before = self._keeper.pending(one.number, project) or (await stored.of(one.number)).get(project)
-        window = LOCAL_FRESHNESS if source.local else self._freshness
-        if before is not None and not source.local and 0 <= self._clock() - before.checked_at < window:
-            self._reporter.listing_read(project, name, "stored" if before.known else "absent")
-            return await _part_of(before, name, before.checked_at, window)
-        answer = await source.read(project, _held(before))
-        now = self._clock()
-        if isinstance(answer, Unchanged) and before is not None:
-            self._keeper.checked(one.number, project, now)
-            self._reporter.listing_read(project, name, "unchanged")
-            return await _part_of(before, name, now, window)
-        if isinstance(answer, Absent):
-            self._keep_absent(one, project, before, now)
-            self._reporter.listing_read(project, name, "absent")
-            return _Part(False, EMPTY_REVISION, (), now, now + window)
-        assert isinstance(answer, Found), "a source said that nothing changed of what it never gave"
-        weight = len(answer.links)
-        rows = await _apart(
-            weight, partial(rows_of, project, answer.links, now=now, before=_rows(before), status=answer.status)
-        )
-        revision, files = await _apart(weight, lambda: (revision_of(rows), files_of(project, rows, name)))
-        if before is None or not before.known or before.revision != revision or not source.local:
-            make = partial(_page, one.number, project, revision, answer, now, rows)
-            self._keeper.listing(one.number, project, make)
-        self._reporter.listing_read(project, name, "read")
-        return _Part(True, revision, files, now, now + window, answer.status)
-
-    def _keep_absent(
-        self, one: Numbered, project: NormalizedName, before: StoredListing | None, now: float
-    ) -> None:
-        if one.source.local and (before is None or not before.known):
-            return
-        # What was seen stays: should the project come back, its files are no newer than they were.
-        packed = before.packed if before is not None else pack(None)
-        gone = StoredListing(one.number, project, False, EMPTY_REVISION, None, None, None, now, packed)
-        self._keeper.listing(one.number, project, lambda: gone)
-
-
-def _page(
-    source: int, project: NormalizedName, revision: str, answer: Found, now: float, rows: dict[str, Any]
-) -> StoredListing:
-    return StoredListing(
-        source, project, True, revision, answer.etag, answer.last_modified, answer.body, now, pack(rows)
-    )
-
-
-class _Stored:
-    """What the database holds of some projects, read once for each source, when first asked for."""
-
-    def __init__(self, database: Database, projects: Sequence[NormalizedName]) -> None:
-        self._database = database
-        self._projects = projects
-        self._reading: dict[int, asyncio.Future[dict[str, StoredListing]]] = {}
-
-    async def of(self, source: int) -> dict[str, StoredListing]:
-        """Give the stored listings of one source."""
-        reading = self._reading.get(source)
-        if reading is None:
-            work = asyncio.to_thread(self._database.listings.get_many, source, self._projects)
-            reading = self._reading[source] = asyncio.ensure_future(work)
-        return await asyncio.shield(reading)
-
-
-def _held(before: StoredListing | None) -> Held | None:
-    return None if before is None else Held(before.known, before.etag, before.last_modified, before.body)
-
-
-def _rows(before: StoredListing | None) -> dict[str, Any] | None:
-    rows: dict[str, Any] | None = unpack(before.packed) if before is not None else None
-    return rows
-
-
-async def _part_of(before: StoredListing, source: str, checked_at: float, window: float) -> _Part:
-    if not before.known:
-        return _Part(False, EMPTY_REVISION, (), checked_at, checked_at + window)
-
-    def read() -> _Part:
-        rows = unpack(before.packed)
-        files = files_of(NormalizedName(before.project), rows, source)
-        return _Part(True, before.revision, files, checked_at, checked_at + window, status_of(rows))
-
-    return await _apart(len(before.packed) // 40, read)
-
-
-async def _apart(weight: int, work: Callable[[], T]) -> T:
-    """Do work at once when it is little, in a thread when it would hold up the event loop."""
-    if weight < 200:
-        return work()
-    return await asyncio.to_thread(work)
-
-
-def _unite(project: NormalizedName, parts: Sequence[_Part]) -> Listing:
+def _unite(project: NormalizedName, parts: Sequence[Part]) -> Listing:
     """Unite what the sources have. Of files with the same name, the first source's counts."""
     known = [part for part in parts if part.known]
     if not known:

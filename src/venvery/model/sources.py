@@ -1,7 +1,8 @@
 """Sources: where distributions come from, and how politely an HTTP source is asked.
 
-A source is an HTTP index (PEP 503, 691), a directory tree in PEP 503 form, a flat directory of files, or an
-HTML page of links (pip's `--find-links URL`).
+A source is an HTTP index (PEP 503, 691), a directory tree in PEP 503 form, a flat directory of files, an HTML
+page of links (pip's `--find-links URL`), or one that is hosted here, which people upload to. A view is some of
+them, in an order.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from typing import Literal
 from venvery.model.policy import covers
 
 __all__ = [
+    "DEFAULT_VIEW",
     "DIRECT",
+    "HOSTED",
+    "UPLOADED",
     "NetworkSettings",
     "SourceKind",
     "SourceSpec",
     "Union",
+    "ViewSpec",
     "is_allowed",
     "redact",
     "sources_for",
@@ -28,7 +33,12 @@ __all__ = [
 DIRECT = "direct"
 """The source name of files that a requirement names by URL."""
 
-SourceKind = Literal["index", "tree", "flat", "links"]
+UPLOADED = "venvery:/files/"
+"""How the URLs of uploaded files begin inside: the file is a blob here, whatever address this server has."""
+DEFAULT_VIEW = "default"
+"""The name of the view that a request means when it names none."""
+
+SourceKind = Literal["index", "tree", "flat", "links", "hosted"]
 Union = Literal["merge", "priority"]
 """`merge`: all have equal rights, as pip has it. `priority`: the first that knows a project owns it."""
 
@@ -72,9 +82,11 @@ class SourceSpec:
     kind: SourceKind
     location: str = field(repr=False)
     """`index`: the URL of the root, without trailing slash. `links`: the URL of the page. `tree`, `flat`: an
-    absolute path. A URL may carry credentials: show `shown`, never this."""
+    absolute path. `hosted`: its name. A URL may carry credentials: show `shown`, never this."""
     projects: tuple[str, ...] = ()
     """Patterns of the names that are looked up here and, of all sources, only here; empty: any other name."""
+    shared: tuple[str, ...] = ()
+    """Of a hosted source: patterns of names that other sources may have too, in spite of its owning them."""
 
     @property
     def shown(self) -> str:
@@ -89,6 +101,22 @@ def sources_for(project: str, specs: Sequence[SourceSpec]) -> list[SourceSpec]:
     """Give the sources in which a project is looked up: those that name it, else those that name none."""
     naming = [spec for spec in specs if any(covers(pattern, project) for pattern in spec.projects)]
     return naming or [spec for spec in specs if not spec.projects]
+
+
+HOSTED = SourceSpec("hosted", "hosted", "hosted")
+"""The hosted source that there is when the configuration names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """One configured view: some of the sources, in the order of their priority."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Names of sources."""
+    union: Union
+    private: bool = False
+    """Whether whoever reads it has to prove the right to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,8 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house() as house:
             app.state.house = house
-            lane.answers = house.answers
             async with kept_small(house):
                 yield
-            lane.answers = None
 
     app = FastAPI(
         title="venvery",

@@ -68,7 +68,7 @@ def query_fields(query: QueryParams) -> dict[str, Any]:
             target["python"] = value
         elif name == "platform":
             target["platform"] = value
-        elif name in ("prefix", "python", "prompt"):
+        elif name in ("prefix", "python", "prompt", "view"):
             fields[name] = value
         elif name in ("bytecode", "relocatable"):
             fields[name] = _flag(name, value)

@@ -31,6 +31,8 @@ class Seen:
     """What a request got."""
 
     answer: Answer
+    answers: Answers
+    """Those of its view."""
     form: LockFormat
     media_type: bytes
 
@@ -39,8 +41,6 @@ class Lane:
     """Which answer each request got, by its bytes; those that were not asked for longest are forgotten."""
 
     def __init__(self, most: int = MOST) -> None:
-        self.answers: Answers | None = None
-        """Set while the house is open."""
         self._most = most
         self._seen: OrderedDict[Key, Seen] = OrderedDict()
         self._bytes = 0
@@ -48,10 +48,10 @@ class Lane:
     def find(self, key: Key) -> tuple[Seen, float] | None:
         """Give what a request got before, if that certainly still holds, and how old its listings are."""
         seen = self._seen.get(key)
-        if seen is None or self.answers is None or not self.answers.holds_now(seen.answer):
+        if seen is None or not seen.answers.holds_now(seen.answer):
             return None
         self._seen.move_to_end(key)
-        return seen, self.answers.age(seen.answer)
+        return seen, seen.answers.age(seen.answer)
 
     def remember(self, key: Key, seen: Seen) -> None:
         """Note what a request got."""

@@ -24,6 +24,8 @@ _STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
     (errors.BadPrefix, 400, "bad-prefix"),
     (errors.BadLock, 400, "bad-lock"),
     (errors.UrlNotAllowed, 400, "url-not-allowed"),
+    (errors.FileExists, 400, "file-exists"),
+    (errors.UploadRefused, 400, "upload-refused"),
     (errors.BadInput, 400, "bad-input"),
     (errors.LimitExceeded, 413, "limit-exceeded"),
     (errors.Unsatisfiable, 422, "unsatisfiable"),

@@ -48,13 +48,13 @@ async def resolve(request: Request) -> Response:
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
     if "venvery.lane" in request.scope:
         lane, key = request.scope["venvery.lane"]
-        lane.remember(key, Seen(answered.answer, form, content_type.encode()))
+        lane.remember(key, Seen(answered.answer, answered.answers, form, content_type.encode()))
     return Response(
         answered.answer.render(form),
         media_type=content_type,
         headers={
             "Vary": "Accept",
             "Venvery-Answer": "remembered" if answered.remembered else "computed",
-            "Venvery-Listings-Age": str(int(house.answers.age(answered.answer))),
+            "Venvery-Listings-Age": str(int(answered.answers.age(answered.answer))),
         },
     )

@@ -53,6 +53,7 @@ _TARGET: dict[str, Any] = {
 }
 
 _RESOLVE: dict[str, Any] = {
+    "view": {"type": "string", "description": "the view whose sources are asked; the default one when absent"},
     "requirements": _REQUIREMENTS,
     "text": {"type": "string", "description": "requirements.txt, instead of or beside `requirements`"},
     "constraints": _REQUIREMENTS,

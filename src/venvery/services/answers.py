@@ -74,6 +74,8 @@ class Answered:
     """An answer as one request got it."""
 
     answer: Answer
+    answers: Answers
+    """Those of its view, which know how long it holds."""
     remembered: bool
     """False when it was computed for this request, or for an equal one at the same time."""
 

@@ -147,9 +147,28 @@ def _room(folder: Path, says: str) -> Iterator[Finding]:
 
 async def _sources(configuration: Configuration) -> list[Finding]:
     """Ask every source for a project."""
-    if not configuration.sources:
-        return [Finding("sources", "problem", "there is no source", "name one with --index-url or --find-links")]
-    return list(await asyncio.gather(*(_source(spec, configuration) for spec in configuration.sources)))
+    others = [spec for spec in configuration.sources if spec.kind != "hosted"]
+    found = list(_hosted(configuration))
+    if not others:
+        hint = "name one with --index-url or --find-links"
+        found.append(Finding("sources", "warning", "there is no source but what is hosted here", hint))
+    return found + list(await asyncio.gather(*(_source(spec, configuration) for spec in others)))
+
+
+def _hosted(configuration: Configuration) -> Iterator[Finding]:
+    """Say what the hosted sources hold; what no source of the configuration has still owns its names."""
+    holders: dict[str, int] = {spec.name: 0 for spec in configuration.sources if spec.kind == "hosted"}
+    configured = list(holders)
+    if (configuration.data / "venvery.sqlite").exists():
+        with Database.open_file(configuration.data / "venvery.sqlite") as database:
+            for source, _project in database.hosted.names():
+                holders[source] = holders.get(source, 0) + 1
+    for source, count in holders.items():
+        if source in configured:
+            yield Finding(f"source {source}", "ok", f"hosted here; projects: {count}")
+        else:
+            says = f"hosted here, but not in the configuration; its {count} projects come from nowhere else either"
+            yield Finding(f"source {source}", "warning", says, "name it in the configuration, as kind hosted")
 
 
 async def _source(spec: SourceSpec, configuration: Configuration) -> Finding:

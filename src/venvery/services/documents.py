@@ -3,7 +3,7 @@
 {"requirements": [text | {"requirement": text, "origin": text}] | "text": requirements.txt,
  "constraints": [...], "target": {...} | "targets": [...], "options": {...}, "lock": {...},
  "prefix": "/abs", "python": "/abs/python3.11" | "3.11", "have": [digest], "bytecode": true,
- "relocatable": false}
+ "relocatable": false, "view": "prod"}
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_HAVE = 100_000
 
 _FIELDS = {
     "requirements", "text", "constraints", "target", "targets", "options", "lock", "pylock",
-    "prefix", "python", "have", "bytecode", "prompt", "relocatable",
+    "prefix", "python", "have", "bytecode", "prompt", "relocatable", "view",
 }  # fmt: skip
 _BASE_PYTHON = re.compile(r"python(3\.\d+t?)(?:\.exe)?\Z")
 _FULL_VERSION = re.compile(r"(3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?)[t+]?\Z")
@@ -75,6 +75,8 @@ class Asked:
     lock: Lock | None
     place: Place
     warnings: tuple[str, ...] = ()
+    view: str | None = None
+    """The view whose sources are asked; None: the default one."""
 
 
 def read_body(body: Mapping[str, Any], defaults: Defaults, limits: Limits | None = None) -> Asked:
@@ -99,6 +101,7 @@ def read_body(body: Mapping[str, Any], defaults: Defaults, limits: Limits | None
         lock=lock,
         place=read_place(body),
         warnings=_warnings(written),
+        view=_text(body, "view"),
     )
 
 

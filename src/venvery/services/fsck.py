@@ -105,6 +105,8 @@ class _Checker:
         self._report = report
         self._repair = repair
         self._now = now
+        self._uploaded: set[str] = set()
+        """What exists nowhere else: a damaged copy may be all that is left of it, and stays."""
 
     def run(self) -> Report:
         report = self._report
@@ -114,12 +116,14 @@ class _Checker:
         files = {file.digest: file for file in self._blobs.files()}
         report.rows, report.blobs = len(rows), len(files)
         report.size = sum(file.size for file in files.values())
+        self._uploaded = {digest for row in rows if row.kind == "hosted" for digest, _size in row.blobs}
         bad = self._damaged_blobs(files) if report.deep else set()
         sound = [row for row in rows if self._check_row(row, files, bad)]
         if self._repair:
             true = set(sound)
-            self._drop_rows([row for row in rows if row not in true], bad)
-        self._check_orphans(sound if self._repair else rows, files, bad)
+            self._drop_rows([row for row in rows if row not in true and row.kind != "hosted"], bad)
+            rows = [row for row in rows if row in true or row.kind == "hosted"]
+        self._check_orphans(rows, files, bad)
         self._check_strangers()
         self._check_environments(sound)
         if report.deep:
@@ -128,6 +132,10 @@ class _Checker:
 
     def _found(self, kind: Kind, what: str, detail: str, *, repaired: bool | None = None) -> None:
         self._report.problems.append(Problem(kind, what, detail, self._repair if repaired is None else repaired))
+
+    def _mends(self, digest: str) -> bool:
+        """Tell whether a blob is repaired: what was uploaded can only be put back from a backup."""
+        return self._repair and digest not in self._uploaded
 
     def _check_database(self) -> None:
         with self._database.look() as transaction:
@@ -143,7 +151,7 @@ class _Checker:
             found = _digest_of(self._blobs.stream(digest))
             if found != digest:
                 bad.add(digest)
-                self._found("damaged", digest, f"its bytes are {found}")
+                self._found("damaged", digest, f"its bytes are {found}", repaired=self._mends(digest))
         return bad
 
     def _check_row(self, row: HoldingRow, files: dict[str, BlobFile], bad: set[str]) -> bool:
@@ -153,9 +161,10 @@ class _Checker:
             self._found("unreadable", row.name, f"the {row.kind} row cannot be read")
         for digest, size in row.blobs:
             if digest not in files:
-                self._found("missing", row.name, f"its blob {digest} is not there")
+                self._found("missing", row.name, f"its blob {digest} is not there", repaired=self._mends(digest))
             elif files[digest].size != size and digest not in bad:
-                self._found("size", row.name, f"its blob {digest} has {files[digest].size} bytes, not {size}")
+                detail = f"its blob {digest} has {files[digest].size} bytes, not {size}"
+                self._found("size", row.name, detail, repaired=self._mends(digest))
         if any(digest in bad for digest, _size in row.blobs):
             return False
         if self._report.deep and row.kind == "layer" and len(self._report.problems) == before:
@@ -180,7 +189,7 @@ class _Checker:
     def _drop_rows(self, rows: list[HoldingRow], bad: set[str]) -> None:
         """Forget what is not true, and remove bytes that are not what they say."""
         self._database.holdings.forget(rows)
-        for digest in bad:
+        for digest in bad - self._uploaded:
             self._blobs.delete(digest)
 
     def _check_orphans(self, rows: Iterable[HoldingRow], files: dict[str, BlobFile], bad: set[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -21,13 +21,14 @@ from venvery.config import Configuration, Limits
 from venvery.errors import AnswerIsNo, BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.policy import NO_POLICY, ReleasePolicy
+from venvery.model.sources import ViewSpec
 from venvery.model.targets import Family, Target
-from venvery.services.answers import Answer, Answered, Answers, request_key
+from venvery.services.answers import Answer, Answered, request_key
 from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
 from venvery.services.policing import Policing
-from venvery.services.resolving import Resolver
+from venvery.services.views import View, Views
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
@@ -80,20 +81,27 @@ class House:
         limits: Limits | None = None,
         keys: Path | None = None,
         policy: ReleasePolicy = NO_POLICY,
+        views: Sequence[ViewSpec] = (),
     ) -> None:
         self._keys = keys
         self.limits = limits or Limits()
         self._database = database
         self._blobs = blobs
         self._defaults = defaults
-        self._catalog = catalog
+        self.catalog = catalog
+        """That of the default view, unless the configuration has a view of that name."""
         self._allowed_urls = allowed_urls
         self._trusts_locks = trusts_locks
         self._bench = Bench(self.limits)
-        self._resolver = Resolver(catalog, self._bench, allowed_urls=allowed_urls)
         self.policing = Policing(policy, clock=catalog.clock)
-        self.answers = Answers(catalog, database, self.policing)
-        self._identity = sha256(canonical_json([catalog.identity, allowed_urls]))
+        self.views = Views(
+            catalog,
+            views,
+            database=database,
+            bench=self._bench,
+            policing=self.policing,
+            allowed_urls=allowed_urls,
+        )
         self._once = Once()
         self._keeper: tuple[Keeper, int] | None = None
 
@@ -102,7 +110,7 @@ class House:
         from venvery.services.assembling import Assembler
 
         return Assembler(
-            self._catalog,
+            self.catalog,
             self._database,
             self._blobs,
             find_interpreter=_interpreter_of,
@@ -123,7 +131,7 @@ class House:
         Raises `BadInput` or `LimitExceeded`.
         """
         asked = read_body(body, self._defaults, self.limits)
-        known = self._catalog.source_names
+        known = self.views.get(asked.view).catalog.source_names
         for project, source in asked.resolve.options.sources:
             if source not in known:
                 raise BadInput(
@@ -139,17 +147,22 @@ class House:
         """
         policy = self.policing.identity
         asked = replace(asked, resolve=self.policing.put_into(asked.resolve))
-        key = request_key(asked.resolve, sha256(canonical_json([self._identity, policy])), asked.warnings)
-        answer = await self.answers.get(key)
+        view = self.views.get(asked.view)
+        view.catalog.notice()
+        key = request_key(asked.resolve, sha256(canonical_json([view.identity, policy])), asked.warnings)
+        answer = await view.answers.get(key)
         if answer is not None:
-            return Answered(answer, remembered=True)
-        return Answered(await self._once.do(key, lambda: self._compute(key, asked, policy)), remembered=False)
+            return Answered(answer, view.answers, remembered=True)
+        # Who asks after an upload does not wait for an answer that was begun before it.
+        work = (key, view.catalog.changes)
+        answer = await self._once.do(work, lambda: self._compute(key, asked, policy, view))
+        return Answered(answer, view.answers, remembered=False)
 
-    async def _compute(self, key: str, asked: Asked, policy: str) -> Answer:
-        resolution = await self._resolver.resolve(asked.resolve)
+    async def _compute(self, key: str, asked: Asked, policy: str, view: View) -> Answer:
+        resolution = await view.resolver.resolve(asked.resolve)
         lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
         answer = Answer(lock, resolution.footprint, policy=policy, ends_at=resolution.ends_at)
-        self.answers.put(key, answer)
+        view.answers.put(key, answer)
         return answer
 
     async def outdated(self, body: Mapping[str, Any]) -> Outdated:
@@ -166,7 +179,8 @@ class House:
 
         request = request_for(lock, asked.resolve)
         check_most("requirements", len(request.requirements), self.limits.requirements)
-        listings = await self._catalog.listings(pin.project for pin in lock.pins)
+        catalog = self.views.get(asked.view).catalog
+        listings = await catalog.listings(pin.project for pin in lock.pins)
         return await compare(lock, request, resolve, listings)
 
     async def record(self, body: Mapping[str, Any]) -> World:
@@ -174,9 +188,10 @@ class House:
         from venvery.services.worlds import record
 
         asked = self.read(body)
+        view = self.views.get(asked.view)
         with suppress(AnswerIsNo):  # that there is no answer is worth recording too
-            await self._resolver.resolve(asked.resolve)
-        return await record(self._catalog, asked.resolve, body)
+            await view.resolver.resolve(asked.resolve)
+        return await record(view.catalog, asked.resolve, body)
 
     def _read_lock(self, body: Mapping[str, Any]) -> tuple[Asked, Lock]:
         from venvery.services.lock_files import read_lock
@@ -193,7 +208,8 @@ class House:
         """End what is under way, and keep what was learnt."""
         await self._once.stop()
         self._bench.close()
-        await self.answers.flush()
+        for view in self.views.all():
+            await view.answers.flush()
 
     async def environment(self, asked: Asked) -> Assembled:
         """Make the environment that a request asks for, from its lock or from its requirements."""
@@ -203,10 +219,12 @@ class House:
         else:
             self.policing.check(lock)
             if not self._trusts_locks:
-                return await self._assemble_vouched(lock, bytecode=asked.place.bytecode)
+                return await self._assemble_vouched(lock, asked.view, bytecode=asked.place.bytecode)
         return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
 
-    async def _assemble_vouched(self, lock: Lock, *, bytecode: bool, written: Lock | None = None) -> Assembled:
+    async def _assemble_vouched(
+        self, lock: Lock, view: str | None, *, bytecode: bool, written: Lock | None = None
+    ) -> Assembled:
         """Assemble from a lock whose URLs nobody vouches for: what is not there is looked up in the sources.
 
         `written` is the lock that we remember, where this is an environment of ours: only then do wheels that
@@ -216,7 +234,8 @@ class House:
             self._assembler.hold_what_is_there, lock, wheels=written is not None
         )
         try:
-            vouched = await vouch(lock, self._catalog, self._allowed_urls, lambda file: file.key in there)
+            catalog = self.views.get(view).catalog
+            vouched = await vouch(lock, catalog, self._allowed_urls, lambda file: file.key in there)
             return await self._assembler.assemble(vouched, bytecode=bytecode, written=written)
         finally:
             lease.release()
@@ -237,7 +256,7 @@ class House:
         made = await (
             self._assembler.assemble(lock, bytecode=bytecode, written=written)
             if self._trusts_locks
-            else self._assemble_vouched(lock, bytecode=bytecode, written=written)
+            else self._assemble_vouched(lock, None, bytecode=bytecode, written=written)
         )
         if made.manifest.key != key:
             raise NotFound(
@@ -360,6 +379,7 @@ async def open_house(
                 limits=configuration.limits,
                 keys=configuration.data / "keys",
                 policy=configuration.policy,
+                views=configuration.views,
             )
             if configuration.max_size is not None:
                 house.keep_within(configuration.data, configuration.max_size)

@@ -1,7 +1,8 @@
 """Keeps the data folder within its size: what was not used for longest goes first, what is in use never goes.
 
 What goes can be had again: a wheel from its source, a layer from its wheel, and so an environment from its lock,
-which stays. Listings, core metadata, answers and locks are small and stay; of locks the newest.
+which stays. What was uploaded exists nowhere else and stays. Listings, core metadata, answers and locks are
+small and stay; of locks the newest.
 
 A row goes before its bytes: a killed prune leaves bytes that no row names, and the next prune removes them.
 """
@@ -115,6 +116,11 @@ class _Holding:
         """Unused for longest first; of equals a file before a layer, for layers are what is sent."""
         return self.used_at, self.rows[0].kind == "layer"
 
+    @property
+    def stays(self) -> bool:
+        """Whether any of it was uploaded, and so exists nowhere else."""
+        return any(row.kind == "hosted" for row in self.rows)
+
 
 @dataclass(slots=True)
 class _Survey:
@@ -220,7 +226,7 @@ class Keeper:
         newest = survey.taken_at - goal.spare
         waiting = deque(
             sorted(
-                (one for one in survey.holdings if one.size >= WORTH and one.used_at <= newest),
+                (one for one in survey.holdings if not one.stays and one.size >= WORTH and one.used_at <= newest),
                 key=lambda holding: holding.order,
             )
         )

@@ -3,7 +3,7 @@
 SQLite today, in WAL mode: many readers and one writer, over several processes. Every write transaction
 begins with `BEGIN IMMEDIATE`, so that it waits for its turn at the start instead of failing at the end.
 `synchronous=NORMAL` survives the death of the process; after a power cut the last moments may be missing,
-which for what can be fetched again is no loss.
+which for what can be fetched again is no loss. What cannot (uploads, tokens) is written with `lasting=True`.
 
 The questions of every day are plain SQL (`look` and `change`). Rare ones may use SQLAlchemy Core (`read` and
 `write`), which is imported when the first of them is asked.
@@ -25,6 +25,8 @@ from venvery.storage.answers import Answers
 from venvery.storage.environments import Environments
 from venvery.storage.files import Files
 from venvery.storage.holdings import Holdings
+from venvery.storage.hosted import Hosted
+from venvery.storage.journal import Journal
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
@@ -36,7 +38,7 @@ from venvery.storage.transactions import Pool, Transaction
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-__all__ = ["Database"]
+__all__ = ["Database", "Watch"]
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's write transaction."""
@@ -59,6 +61,8 @@ class Database:
         self.layers = Layers(self)
         self.environments = Environments(self)
         self.answers = Answers(self)
+        self.hosted = Hosted(self)
+        self.journal = Journal(self)
         self.holdings = Holdings(self)
         self.pages = Pages(self)
 
@@ -97,10 +101,18 @@ class Database:
             yield transaction
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[Transaction]:
-        """Open a transaction in plain SQL that may write, once it is its turn. Raises `StorageFailed`."""
-        with _storage_errors(), self._pool.transaction("BEGIN IMMEDIATE") as transaction:
+    def change(self, *, lasting: bool = False) -> Iterator[Transaction]:
+        """Open a transaction in plain SQL that may write, once it is its turn. Raises `StorageFailed`.
+
+        `lasting`: what cannot be fetched again; when the context has ended it survives a power cut.
+        """
+        with _storage_errors(), self._pool.transaction("BEGIN IMMEDIATE", lasting=lasting) as transaction:
             yield transaction
+
+    def watch(self) -> Watch:
+        """Give what tells whether anybody has changed anything. Raises `StorageFailed`."""
+        with _storage_errors():
+            return Watch(_connect(self._path))
 
     @property
     def engine(self) -> Engine:
@@ -138,6 +150,26 @@ class Database:
         if revision not in (None, REVISIONS[-1]):
             with self.write() as connection:
                 _migrate(connection)
+
+
+class Watch:
+    """Tells whether any process has changed the database, for next to nothing. Belongs to one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._seen = -1
+
+    def changed(self) -> bool:
+        """Tell whether anything was committed since the last time that this was asked. Raises `StorageFailed`."""
+        with _storage_errors():
+            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        changed = version != self._seen
+        self._seen = version
+        return changed
+
+    def close(self) -> None:
+        """Close its connection."""
+        self._connection.close()
 
 
 def _revision(transaction: Transaction) -> str | None:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HoldingRow", "Holdings", "Kind"]
 
-Kind = Literal["file", "layer"]
+Kind = Literal["file", "layer", "hosted"]
+"""A file that was fetched, a layer that was made, a file that was uploaded: that one exists nowhere else."""
 
 _FILES = "SELECT file, digest, size, obtained_at FROM files WHERE obtained_at >= :since"
 _LAYERS = "SELECT wheel, family, recipe, info, created_at FROM layers WHERE created_at >= :since"
+_HOSTED = """SELECT source, filename, sha256, size, metadata, metadata_size, provenance, provenance_size,
+uploaded_at FROM hosted_files WHERE removed_at IS NULL AND uploaded_at >= :since"""
 _FORGET_FILE = "DELETE FROM files WHERE file = :file AND digest = :digest"
 _FORGET_LAYER = "DELETE FROM layers WHERE wheel = :wheel AND family = :family AND recipe = :recipe"
 _MARGIN = 60.0
@@ -68,7 +71,7 @@ class Holdings:
         return frozenset(digest for row in rows for digest, _size in row.blobs)
 
     def forget(self, rows: Iterable[HoldingRow]) -> None:
-        """Drop rows, as when their blobs turn out to be missing."""
+        """Drop rows, as when their blobs turn out to be missing; never one of what was uploaded."""
         with self._database.change() as transaction:
             _forget(transaction, rows)
 
@@ -82,6 +85,16 @@ def _rows(transaction: Transaction, since: float) -> Iterator[HoldingRow]:
     for file, digest, size, obtained_at in transaction.rows(_FILES, since=since):
         blobs = ((digest, size),) if is_digest(digest) else ()
         yield HoldingRow("file", (file, digest), blobs, filenames.get(digest) or f"file {file[:12]}", obtained_at)
+
+    for row in transaction.rows(_HOSTED, since=since):
+        yield _hosted(*row)
+
+
+def _hosted(source: str, filename: str, sha256: str, size: int, *rest: Any) -> HoldingRow:
+    metadata, metadata_size, provenance, provenance_size, uploaded_at = rest
+    named = ((f"sha256:{sha256}", size), (metadata, metadata_size), (provenance, provenance_size))
+    blobs = tuple((digest, length) for digest, length in named if digest is not None)
+    return HoldingRow("hosted", (source, filename), blobs, f"{filename} in {source}", uploaded_at)
 
 
 def _read(info: str) -> tuple[tuple[tuple[str, int], ...], str, str]:
@@ -100,5 +113,5 @@ def _forget(transaction: Transaction, rows: Iterable[HoldingRow]) -> None:
     for row in rows:
         if row.kind == "file":
             transaction.do(_FORGET_FILE, file=row.key[0], digest=row.key[1])
-        else:
+        elif row.kind == "layer":
             transaction.do(_FORGET_LAYER, wheel=row.key[0], family=row.key[1], recipe=row.key[2])

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -172,6 +173,80 @@ simple_pages = Table(
     Column("serial", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),  # gzip, as it is sent
     comment="Pages of the simple API, written once for each revision.",
+)
+
+
+hosted_projects = Table(
+    "hosted_projects",
+    tables,
+    Column("source", String(64), primary_key=True),  # by its name: a hosted source is nothing but its name
+    Column("project", String(255), primary_key=True),
+    Column("name", String(255), nullable=False),  # as its first upload wrote it
+    Column("status", String(16), nullable=False, server_default="active"),  # PEP 792
+    Column("status_reason", Text),
+    Column("created_at", Double, nullable=False),
+    comment="Projects of hosted sources. A row stays when all its files are deleted: the name stays owned.",
+)
+
+hosted_releases = Table(
+    "hosted_releases",
+    tables,
+    Column("source", String(64), primary_key=True),
+    Column("project", String(255), primary_key=True),
+    Column("version", String(255), primary_key=True),  # normalised (PEP 440)
+    Column("yanked", Text),  # null: not yanked; else the reason, which may be empty (PEP 592)
+    Column("published_at", Double),  # null: staged, and seen by nobody
+    Column("created_at", Double, nullable=False),
+    Column("created_by", String(255), nullable=False),
+    ForeignKeyConstraint(("source", "project"), ("hosted_projects.source", "hosted_projects.project")),
+    comment="Releases of hosted projects; what is true of a release is true of all its files.",
+)
+
+hosted_files = Table(
+    "hosted_files",
+    tables,
+    Column("source", String(64), primary_key=True),
+    Column("filename", String(512), primary_key=True),
+    Column("project", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("slot", String(512), nullable=False),  # the file name in its one normal form
+    Column("sha256", String(64), nullable=False),  # hex
+    Column("blake2b_256", String(64), nullable=False),  # hex
+    Column("size", BigInteger, nullable=False),
+    Column("requires_python", Text),
+    Column("metadata", String(71)),  # digest of the blob with its METADATA; none for an sdist
+    Column("metadata_size", BigInteger),
+    Column("provenance", String(71)),  # digest of the blob with its provenance (PEP 740)
+    Column("provenance_size", BigInteger),
+    Column("uploaded_at", Double, nullable=False),
+    Column("uploaded_by", String(255), nullable=False),
+    Column("removed_at", Double),  # a tombstone: the name is never used again
+    Column("removed_by", String(255)),
+    UniqueConstraint("source", "slot"),
+    Index(None, "source", "project"),
+    Index(None, "sha256"),
+    ForeignKeyConstraint(
+        ("source", "project", "version"),
+        ("hosted_releases.source", "hosted_releases.project", "hosted_releases.version"),
+    ),
+    comment="Files that were uploaded. Their blobs exist nowhere else and are never pruned.",
+)
+
+journal = Table(
+    "journal",
+    tables,
+    Column("serial", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("source", String(64)),
+    Column("project", String(255)),
+    Column("version", String(255)),
+    Column("filename", String(512)),
+    Column("detail", Text),
+    Index(None, "source", "project"),
+    comment="Every change that somebody made: who, what, when. Its serial is that of the simple API.",
+    sqlite_autoincrement=True,
 )
 
 

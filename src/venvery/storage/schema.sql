@@ -37,6 +37,15 @@ CREATE TABLE files (
     obtained_at DOUBLE NOT NULL,
     CONSTRAINT pk_files PRIMARY KEY (file)
 );
+CREATE TABLE hosted_projects (
+    source VARCHAR(64) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    status VARCHAR(16) DEFAULT 'active' NOT NULL,
+    status_reason TEXT,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_hosted_projects PRIMARY KEY (source, project)
+);
 CREATE TABLE hosts (
     origin VARCHAR(255) NOT NULL,
     ability VARCHAR(32) NOT NULL,
@@ -44,6 +53,18 @@ CREATE TABLE hosts (
     checked_at DOUBLE NOT NULL,
     CONSTRAINT pk_hosts PRIMARY KEY (origin, ability)
 );
+CREATE TABLE journal (
+    serial INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    at DOUBLE NOT NULL,
+    who VARCHAR(255) NOT NULL,
+    action VARCHAR(32) NOT NULL,
+    source VARCHAR(64),
+    project VARCHAR(255),
+    version VARCHAR(255),
+    filename VARCHAR(512),
+    detail TEXT
+);
+CREATE INDEX ix_journal_source_project ON journal (source, project);
 CREATE TABLE layers (
     wheel VARCHAR(71) NOT NULL,
     family VARCHAR(64) NOT NULL,
@@ -86,6 +107,17 @@ CREATE TABLE sources (
     CONSTRAINT pk_sources PRIMARY KEY (id),
     CONSTRAINT uq_sources_digest UNIQUE (digest)
 );
+CREATE TABLE hosted_releases (
+    source VARCHAR(64) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    version VARCHAR(255) NOT NULL,
+    yanked TEXT,
+    published_at DOUBLE,
+    created_at DOUBLE NOT NULL,
+    created_by VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_hosted_releases PRIMARY KEY (source, project, version),
+    CONSTRAINT fk_hosted_releases_source_hosted_projects FOREIGN KEY(source, project) REFERENCES hosted_projects (source, project)
+);
 CREATE TABLE listings (
     source INTEGER NOT NULL,
     project VARCHAR(255) NOT NULL,
@@ -98,4 +130,28 @@ CREATE TABLE listings (
     packed BLOB NOT NULL,
     CONSTRAINT pk_listings PRIMARY KEY (source, project),
     CONSTRAINT fk_listings_source_sources FOREIGN KEY(source) REFERENCES sources (id) ON DELETE CASCADE
-)
+);
+CREATE TABLE hosted_files (
+    source VARCHAR(64) NOT NULL,
+    filename VARCHAR(512) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    version VARCHAR(255) NOT NULL,
+    slot VARCHAR(512) NOT NULL,
+    sha256 VARCHAR(64) NOT NULL,
+    blake2b_256 VARCHAR(64) NOT NULL,
+    size BIGINT NOT NULL,
+    requires_python TEXT,
+    metadata VARCHAR(71),
+    metadata_size BIGINT,
+    provenance VARCHAR(71),
+    provenance_size BIGINT,
+    uploaded_at DOUBLE NOT NULL,
+    uploaded_by VARCHAR(255) NOT NULL,
+    removed_at DOUBLE,
+    removed_by VARCHAR(255),
+    CONSTRAINT pk_hosted_files PRIMARY KEY (source, filename),
+    CONSTRAINT uq_hosted_files_source_slot UNIQUE (source, slot),
+    CONSTRAINT fk_hosted_files_source_hosted_releases FOREIGN KEY(source, project, version) REFERENCES hosted_releases (source, project, version)
+);
+CREATE INDEX ix_hosted_files_sha256 ON hosted_files (sha256);
+CREATE INDEX ix_hosted_files_source_project ON hosted_files (source, project)

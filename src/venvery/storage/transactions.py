@@ -79,10 +79,15 @@ class Pool:
         self._closed = False
 
     @contextlib.contextmanager
-    def transaction(self, begin: str) -> Iterator[Transaction]:
-        """Open a transaction; it is undone when its context ends with an error."""
+    def transaction(self, begin: str, *, lasting: bool = False) -> Iterator[Transaction]:
+        """Open a transaction; it is undone when its context ends with an error.
+
+        `lasting`: it is on the disk, and not only with the system, when the context has ended.
+        """
         connection = self._take()
         try:
+            if lasting:
+                connection.execute("PRAGMA synchronous=FULL")
             connection.execute(begin)
             yield Transaction(connection)
             connection.execute("COMMIT")
@@ -92,6 +97,8 @@ class Pool:
                     connection.execute("ROLLBACK")
             raise
         finally:
+            if lasting and not connection.in_transaction:
+                connection.execute("PRAGMA synchronous=NORMAL")
             self._give(connection)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from venvery.model.names import NormalizedName
 from venvery.model.sources import SourceSpec, redact
 
 if TYPE_CHECKING:
-    from venvery.storage.files import Files
+    from venvery.storage.database import Database
 
 __all__ = ["Absent", "Answer", "Found", "Held", "Source", "Unchanged", "identify", "make_source"]
 
@@ -61,6 +61,8 @@ class Source(Protocol):
     spec: SourceSpec
     local: bool
     """True when asking costs next to nothing, so that no freshness window is needed."""
+    told: bool
+    """True when we are told of every change, so that what was read holds until then, and is not kept twice."""
 
     async def read(self, project: NormalizedName, held: Held | None) -> Answer:
         """Read the listing of a project.
@@ -80,9 +82,10 @@ def identify(spec: SourceSpec) -> tuple[str, str]:
     return sha256(canonical_json([FORMAT, spec.kind, shown])), shown
 
 
-def make_source(spec: SourceSpec, network: Network, files: Files) -> Source:
+def make_source(spec: SourceSpec, network: Network, database: Database) -> Source:
     """Make the source that a configuration describes. Raises `BadConfiguration`."""
     from venvery.catalog.sources.folders import FlatFolder, Tree
+    from venvery.catalog.sources.hosted import HostedSource
     from venvery.catalog.sources.index import Index
     from venvery.catalog.sources.links import LinksPage
 
@@ -91,7 +94,9 @@ def make_source(spec: SourceSpec, network: Network, files: Files) -> Source:
     if spec.kind == "links":
         return LinksPage(spec, network)
     if spec.kind == "tree":
-        return Tree(spec, files)
+        return Tree(spec, database.files)
     if spec.kind == "flat":
-        return FlatFolder(spec, files)
+        return FlatFolder(spec, database.files)
+    if spec.kind == "hosted":
+        return HostedSource(spec, database.hosted)
     raise BadConfiguration(f"{spec.kind!r} is not a kind of source")

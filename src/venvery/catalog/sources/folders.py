@@ -26,6 +26,7 @@ class FlatFolder:
     """One folder in which files of any project lie side by side (pip's `--find-links DIR`)."""
 
     local = True
+    told = False
 
     def __init__(self, spec: SourceSpec, files: Files) -> None:
         self.spec = spec
@@ -65,6 +66,7 @@ class Tree:
     """A folder with a folder for each project: an `index.html` in it (PEP 503), or else the files themselves."""
 
     local = True
+    told = False
 
     def __init__(self, spec: SourceSpec, files: Files) -> None:
         self.spec = spec

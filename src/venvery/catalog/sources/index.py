@@ -15,6 +15,7 @@ class Index:
     """An index; each project has a page of its own."""
 
     local = False
+    told = False
 
     def __init__(self, spec: SourceSpec, network: Network) -> None:
         self.spec = spec

@@ -21,6 +21,7 @@ class LinksPage:
     """A page of links, read once for all projects that are asked for together."""
 
     local = False
+    told = False
 
     def __init__(self, spec: SourceSpec, network: Network) -> None:
         self.spec = spec
