@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvery.catalog.arrivals import Arrival, Check, Follower, expected
-from venvery.catalog.network import Broken, Network
+from venvery.catalog.broken import Broken
+from venvery.catalog.network import Network
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import Shared
 from venvery.catalog.sources.folders import path_of
@@ -21,8 +22,7 @@ from venvery.storage.blobs import Blobs, Stored
 from venvery.storage.leases import Lease
 
 if TYPE_CHECKING:
-    import httpx2
-
+    from venvery.catalog.transfers import Transfer
     from venvery.storage.database import Database
 
 __all__ = ["Fetcher", "storage_key"]
@@ -145,15 +145,15 @@ class Fetcher:
         """Download once, from where the last attempt ended. Raises `Broken` for what is worth another attempt."""
         file = arrival.file
         there = arrival.prepare()
-        async with self._network.open(file.url, _headers(arrival, there)) as response:
-            start = _start_of(file, response, there)
-            length = response.headers.get("content-length", "")
+        async with self._network.open(file.url, _headers(arrival, there)) as answer:
+            start = _start_of(file, answer, there)
+            length = answer.headers.get("content-length", "")
             total = start + int(length) if length.isdigit() else None
             self._reporter.fetch_started(file, total if total is not None else file.size)
-            arrival.etag = response.headers.get("etag")
+            arrival.etag = answer.headers.get("etag")
             arrival.begin(total)
             passing = there - start
-            async for piece in _pieces(response.aiter_raw()):
+            async for piece in _pieces(answer.pieces()):
                 new, passing = piece[passing:], max(0, passing - len(piece))
                 if new:
                     await arrival.take(new)
@@ -171,15 +171,15 @@ def _headers(arrival: Arrival, there: int) -> dict[str, str]:
     return headers
 
 
-def _start_of(file: DistFile, response: httpx2.Response, there: int) -> int:
+def _start_of(file: DistFile, answer: Transfer, there: int) -> int:
     """Tell at which byte of the file an answer begins. Raises `Broken`, `SourceUnreachable`."""
-    if response.status_code == 206 and there:
-        if response.headers.get("content-range", "").startswith(f"bytes {there}-"):
+    if answer.status == 206 and there:
+        if answer.headers.get("content-range", "").startswith(f"bytes {there}-"):
             return there
         raise Broken("another part came than was asked for")
-    if response.status_code != 200:
+    if answer.status != 200:
         url = redact(file.url)
-        raise SourceUnreachable(f"{url}: HTTP {response.status_code}", url=url)
+        raise SourceUnreachable(f"{url}: HTTP {answer.status}", url=url)
     return 0
 
 

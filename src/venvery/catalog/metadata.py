@@ -21,7 +21,7 @@ from venvery.catalog.fetch import Fetcher, storage_key
 from venvery.catalog.hosts import Hosts
 from venvery.catalog.keeper import Keeper
 from venvery.catalog.network import Network, Reply, origin_of
-from venvery.catalog.remote_zip import TAIL, BadWheel, read_wheel_metadata
+from venvery.catalog.remote_zip import DIRECTORY_LIMIT, TAIL, BadWheel, read_wheel_metadata
 from venvery.catalog.reporter import Reporter
 from venvery.catalog.sharing import Shared, all_of
 from venvery.catalog.sources.folders import path_of
@@ -207,13 +207,13 @@ class MetadataReader:
 
         async def once() -> Reply | None:
             headers = {"Range": wanted, "Accept-Encoding": "identity"}
-            async with self._network.open(file.url, headers) as response:
-                if response.status_code in (401, 403, 404, 410):
+            async with self._network.open(file.url, headers) as answer:
+                if answer.status in (401, 403, 404, 410):
                     url = redact(file.url)
-                    raise SourceUnreachable(f"{url}: HTTP {response.status_code}", url=url)
-                if response.status_code != 206:
+                    raise SourceUnreachable(f"{url}: HTTP {answer.status}", url=url)
+                if answer.status != 206:
                     return None
-                return Reply(206, response.headers, await response.aread(), str(response.url))
+                return Reply(206, answer.headers, await answer.read(METADATA_LIMIT + DIRECTORY_LIMIT), answer.url)
 
         return await self._network.persist(file.url, once)
 

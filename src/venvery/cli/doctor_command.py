@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ _MARKS = {"ok": "ok      ", "warning": "warning ", "problem": "PROBLEM "}
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, and give 0 when nothing is wrong, else 1."""
+    from venvery.cli import loops
     from venvery.config import this_machine
     from venvery.errors import BadConfiguration, BadInput
     from venvery.services.doctor import Finding, examine
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         configuration = configuration_of(arguments)
     except (BadConfiguration, BadInput) as error:
         broken = [Finding("configuration", "problem", str(error), error.hint)]
-    found = broken + asyncio.run(examine(configuration, this_machine(), server_of(arguments)))
+    found = broken + loops.run(examine(configuration, this_machine(), server_of(arguments)))
     if arguments.json:
         print(json.dumps([finding.to_json() for finding in found], indent=2))
     else:

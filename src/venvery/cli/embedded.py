@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from venvery.cli import loops
 from venvery.client.archive import Stream
 from venvery.config import Configuration
 from venvery.services.house import House, Sendable, open_house
@@ -36,7 +36,7 @@ def in_house(
             finally:
                 await house.evict()  # what the work gave is leased, if it is still to be read
 
-    return asyncio.run(run())
+    return loops.run(run())
 
 
 class EmbeddedTransport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -79,11 +78,12 @@ def _check_signature(
 
 
 def _rebuild(verified: Verified, installed: Installed, configuration: Configuration) -> None:
+    from venvery.cli import loops
     from venvery.cli.progress import watching
     from venvery.services.rebuilding import rebuild
 
     with watching() as report:
-        rebuilt = asyncio.run(rebuild(installed, configuration, report))
+        rebuilt = loops.run(rebuild(installed, configuration, report))
     verified.rebuilt = rebuilt.layers
     verified.problems += rebuilt.problems
 

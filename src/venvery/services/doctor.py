@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import shutil
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import httpx2
 
 from venvery import __version__
 from venvery.builds.probing import probe
@@ -240,9 +241,13 @@ def _server(url: str) -> Finding:
     """Ask the server whether it is ready."""
     shown = redact(url)
     try:
-        answer = httpx2.get(f"{url}/readyz", timeout=10.0, follow_redirects=True)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return Finding("server", "problem", f"{shown}: {error or type(error).__name__}", "is it running there?")
-    if answer.status_code != 200:
-        return Finding("server", "problem", f"{shown} is not ready: HTTP {answer.status_code} {answer.text[:200]}")
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10.0):
+            pass
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(200).decode("utf-8", "replace")
+        return Finding("server", "problem", f"{shown} is not ready: HTTP {error.code} {said}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return Finding("server", "problem", f"{shown}: {reason or type(error).__name__}", "is it running there?")
     return Finding("server", "ok", f"{shown} is ready")
