@@ -150,9 +150,9 @@ a cannot be satisfied
   - you ask for a
   - every version of a depends on b, each in its own way (b>=1.59, b>=1.58 … b>=1.0)
   - every version of a depends on c
-  - c 1 depends on d>=2
   - 35 versions of b (1.0 … 1.68) depend on d<1.5
-  - 35 versions of b (1.1 … 1.69) depend on d<2\
+  - 35 versions of b (1.1 … 1.69) depend on d<2
+  - c 1 depends on d>=2\
 """)
     assert text.count("\n") < 12
 

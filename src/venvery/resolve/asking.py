@@ -35,23 +35,17 @@ class Asker:
             yield self._new(Need(listings=missing))
 
     def ready(
-        self, number: int, rank: int, extra: NormalizedName | None = None
-    ) -> Generator[Need, None, Dependencies | Unusable]:
+        self, number: int, extra: NormalizedName | None, rank: int
+    ) -> Generator[Need, None, None]:
         """Get everything at hand that deciding a version, or an extra of it, takes."""
         view = self._packages[number].view
         while True:
             dependencies = view.dependencies(rank)
             if isinstance(dependencies, Unusable):
-                return dependencies
-            if dependencies is not None and self._all_known(dependencies, extra):
-                return dependencies
+                return
+            if dependencies is not None and not any(self._unlisted(dependencies, extra)):
+                return
             yield self._new(self._need(number, rank, extra))
-
-    def _all_known(self, dependencies: Dependencies, extra: NormalizedName | None) -> bool:
-        numbers = self._packages.numbers
-        if extra is None and all(dependency.project in numbers for dependency in dependencies.base):
-            return True
-        return not any(self._unlisted(dependencies, extra))
 
     def _new(self, need: Need) -> Need:
         if need == self._last:
@@ -107,7 +101,7 @@ class Asker:
         package = self._packages[number]
         if package.tried < _WALK:
             return
-        left = self._packages.engine.certain(number) & package.fine & ((2 << rank) - 1)
+        left = self._packages.engine.certain[number] & package.fine & ((2 << rank) - 1)
         count = min(2 * package.tried, _MOST_AHEAD)
         while left and count:
             older = left.bit_length() - 2

@@ -35,7 +35,7 @@ class Chooser:
     def next(self) -> tuple[int, int | None] | None:
         """Choose the package to decide next, and its version; None when all is decided.
 
-        An extra comes as soon as its project is decided, with None for the version. Projects whose every
+        An extra comes as soon as its project is decided, with the version that was decided. Projects whose every
         version needs leave wait for the others, who might give it; None for the version says that they did not.
         """
         engine = self._engine
@@ -43,8 +43,9 @@ class Chooser:
         while switches:
             low = switches & -switches
             number = low.bit_length() - 1
-            if engine.decided(self._packages.owners[number][0]):
-                return number, None
+            owner = self._packages.owners[number][0]
+            if engine.decided >> owner & 1:
+                return number, engine.now[owner].bit_length() - 2
             switches ^= low
         left = engine.open & ~self._packages.switches
         shy = None
@@ -59,21 +60,21 @@ class Chooser:
             left ^= low
         return None if shy is None else (shy, None)
 
-    def blame(self, package: int, clause: int) -> None:
-        """Count a conflict that bound a package; when it is one of many, change the order."""
+    def blame(self, package: int, clause: int, lost: int = 1) -> None:
+        """Count a conflict that bound a package, or cost it some versions; when it is one of many, change the order."""
         victim = self._packages.find(package)
         if victim is None or clause < 0:
             return
-        victim.suffered += 1
-        if victim.suffered == _CONFLICTS:
+        before, victim.suffered = victim.suffered, victim.suffered + lost
+        if before < _CONFLICTS <= victim.suffered:
             self._early |= 1 << package
             self._late &= ~(1 << package)
         for other, _mask, _rest in self._engine.terms[clause]:
             cause = self._packages.find(other)
-            if other == package or cause is None or not self._engine.decided(other):
+            if other == package or cause is None or not self._engine.decided >> other & 1:
                 continue
-            cause.caused += 1
-            if cause.caused == _CONFLICTS and not self._early >> other & 1:
+            before, cause.caused = cause.caused, cause.caused + lost
+            if before < _CONFLICTS <= cause.caused and not self._early >> other & 1:
                 self._late |= 1 << other
                 self._engine.reconsider(other)
 
@@ -104,7 +105,7 @@ class Chooser:
         return self._policies.named_prereleases == "newest" and self._names_prerelease(package)
 
     def _names_prerelease(self, package: Package) -> bool:
-        return any(wish.dependency.names_prerelease for wish in self._packages.active(package))
+        return any(dependency.names_prerelease for _, dependency, _ in self._packages.active(package))
 
     # ------------------------------------------------------------------ leave
 
@@ -119,9 +120,9 @@ class Chooser:
         yanked = left & ~view.plain
         if yanked and self._policies.yanked == "any-pin":
             pinned = 0
-            for wish in self._packages.active(package):
-                if wish.dependency.pins:
-                    pinned |= wish.mask
+            for _, dependency, mask in self._packages.active(package):
+                if dependency.pins:
+                    pinned |= mask
             yanked &= pinned
         return yanked
 
@@ -129,8 +130,8 @@ class Chooser:
         if self._names_prerelease(package):
             return True
         matching = package.view.usable & ~package.universe.prerelease_mask()
-        for wish in self._packages.active(package):
-            matching &= wish.mask
+        for _, _dependency, mask in self._packages.active(package):
+            matching &= mask
         for bound in self._question.bounds(package.project):
             matching &= package.universe.mask(from_requirement(bound).specifier)
         return not matching
@@ -144,10 +145,10 @@ class Chooser:
         package = self._packages[number]
         yanked = left & ~package.view.plain
         terms = {number: left}
-        for wish in package.wishes:
-            opens = left != yanked and wish.dependency.names_prerelease
-            if opens or (wish.dependency.pins and wish.mask & yanked):
-                for holder, mask in wish.holders:
+        for holders, dependency, allowed in package.wishes:
+            opens = left != yanked and dependency.names_prerelease
+            if opens or (dependency.pins and allowed & yanked):
+                for holder, mask in holders:
                     others = self._engine.domain[holder] & ~mask
                     if self._engine.holds(holder, others):
                         terms[holder] = terms.get(holder, -1) & others
@@ -160,7 +161,7 @@ class Chooser:
         if not self._lenient:
             return None
         for number in self._packages.numbers.values():
-            if self._engine.decided(number):
+            if self._engine.decided >> number & 1:
                 package, version = self._packages[number], self._engine.now[number]
                 if not version & (package.fine | package.held) and not self.with_leave(package, version):
                     return number, version

@@ -8,20 +8,33 @@ operation:
 - when all terms of a clause but one hold, the one is negated: `now[p] &= ~mask`;
 - two clauses are resolved over a package by the union of its masks, and the intersection of all others.
 
+What a decided package brings along is no clause at first. It is drawn at once (`imply`), and whoever knows the
+facts behind it is asked for a clause only when a conflict comes to rest on it: then it is asked for the widest
+one, that speaks of every value of the package that would have led to the same.
+
 Invariants: `now[p]` is never empty; it only shrinks along the trail; after `propagate` no clause is unit.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Derived", "Engine"]
+__all__ = ["Because", "Derived", "Engine"]
 
 Term = tuple[int, int, int]
 """Package, mask, and the rest of its domain."""
+
+Because = Callable[[int, int, int], tuple[Iterable[tuple[int, int]], Any]]
+"""`(holder, package, apart)`: the terms of a clause that is true of the problem, and why it is.
+
+It must hold now but for its term on the package, and its conclusion must leave the package nothing of `apart`.
+"""
+
+_DECIDED = -1
+"""Why a step was made: the clause's number; `_DECIDED`; or, below that, the holder that implied it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +50,14 @@ class Derived:
 class Engine:
     """The state of one search."""
 
-    def __init__(self) -> None:
+    def __init__(self, because: Because) -> None:
         self.domain: list[int] = []
         self.now: list[int] = []
+        self.certain: list[int] = []
+        """What each package may be whatever is decided."""
         self.terms: list[tuple[Term, ...]] = []
         self.causes: list[Any] = []
-        """Why each clause is true: `Derived`, or whatever `add` was given."""
+        """Why each clause is true: `Derived`, or whatever came with it."""
         self.conflicts = 0
         self.blamed: list[tuple[int, int]] = []
         """Whom each conflict cost something: the package and the clause that bound it; for the user to empty."""
@@ -53,23 +68,30 @@ class Engine:
         """The packages, one bit each, that must be selected and are not decided."""
         self.single = 0
         """The packages that have one value left."""
-        self._decided = 0
+        self.decided = 0
+        """The packages that are decided."""
+        self._because = because
         self._watching: list[list[int]] = []
-        self._history: list[list[tuple[int, int]]] = []
-        self._trail: list[tuple[int, int, int]] = []
+        self._trail: list[tuple[int, int, int, int]] = []
+        """Each step: the package, what it was before, why it changed, and the last step that changed it before."""
+        self._last: list[int] = []
+        """The last step of each package; -1 for none."""
         self._starts: list[int] = []
         self._changed = 0
         self._fresh: list[int] = []
         self._newborn: list[tuple[int, int]] = []
+
+    # ------------------------------------------------------------------ the problem
 
     def add_package(self, domain: int) -> int:
         """Add a package; its domain holds bit 0."""
         package = len(self.domain)
         self.domain.append(domain)
         self.now.append(domain)
+        self.certain.append(domain)
         self._watching.append([])
-        self._history.append([])
-        if domain & (domain - 1) == 0:
+        self._last.append(-1)
+        if domain == 1:
             self.single |= 1 << package
         return package
 
@@ -101,9 +123,7 @@ class Engine:
         if self.level:
             self._newborn.append((self.level, clause))
 
-    def decided(self, package: int) -> bool:
-        """Tell whether a package has been decided."""
-        return bool(self._decided >> package & 1)
+    # ------------------------------------------------------------------ decisions and conclusions
 
     def holds(self, package: int, mask: int) -> bool:
         """Tell whether the package is now known to be in the mask."""
@@ -113,31 +133,47 @@ class Engine:
         """Set a package to one value (a mask of one bit) on a new level."""
         self.level += 1
         self._starts.append(len(self._trail))
-        self._decided |= 1 << package
-        self._assign(package, value, -1)
+        self.decided |= 1 << package
+        self._assign(package, value, _DECIDED)
         self.open &= ~(1 << package)
 
-    def _assign(self, package: int, mask: int, clause: int) -> None:
+    def imply(self, holder: int, implied: Iterable[tuple[int, int]]) -> None:
+        """Draw what a decided package brings along: pairs of a package and a mask that it must be in."""
+        why = _DECIDED - 1 - holder
+        now = self.now
+        for package, mask in implied:
+            before = now[package]
+            after = before & mask
+            if not after:
+                self.add(*self._because(holder, package, before))
+                return
+            if after != before:
+                self._assign(package, after, why)
+
+    def _assign(self, package: int, mask: int, why: int) -> None:
         before = self.now[package]
-        self._history[package].append((len(self._trail), mask))
-        self._trail.append((package, before, clause))
+        self._trail.append((package, before, why, self._last[package]))
+        self._last[package] = len(self._trail) - 1
         self.now[package] = mask
         bit = 1 << package
-        self._changed |= bit
+        if self._watching[package]:
+            self._changed |= bit
         if before & 1 and not mask & 1:
             self.open |= bit
         if not mask & (mask - 1):
             self.single |= bit
+        if not self.level:
+            self.certain[package] = mask
 
     def solve_units(self) -> bool:
         """Propagate, and resolve conflicts until none is left. False: there is no solution."""
-        while True:
+        while self._fresh or self._changed:
             clause = self._propagate()
-            if clause < 0:
-                return True
-            self.conflicts += 1
-            if not self._resolve(clause):
-                return False
+            if clause >= 0:
+                self.conflicts += 1
+                if not self._resolve(clause):
+                    return False
+        return True
 
     def _propagate(self) -> int:
         """Draw all conclusions; gives a clause whose terms all hold, or -1."""
@@ -166,6 +202,8 @@ class Engine:
                         return clause
                     self._assign(unit, now[unit] & unit_mask, clause)
 
+    # ------------------------------------------------------------------ conflicts
+
     def _resolve(self, clause: int) -> bool:
         """Learn from a conflict and jump back to where the learned clause is unit."""
         learned = False
@@ -185,7 +223,7 @@ class Engine:
                 else:
                     self._fresh.append(clause)
                 return True
-            clause = self._resolvent(clause, top_term)
+            clause = self._resolvent(clause, top, top_term)
             learned = True
 
     def _satisfiers(self, terms: tuple[Term, ...]) -> tuple[int, Term, int]:
@@ -203,45 +241,40 @@ class Engine:
     def _satisfied_at(self, term: Term) -> int:
         """Find the step from which on a term holds, which it does now."""
         package, _mask, rest = term
-        return next(step for step, after in self._history[package] if not after & rest)
+        step = self._last[package]
+        while not self._trail[step][1] & rest:
+            step = self._trail[step][3]
+        return step
 
-    def _resolvent(self, clause: int, term: Term) -> int:
-        package, mask, _rest = term
-        cause = self._trail[self._satisfied_at(term)][2]
+    def _resolvent(self, clause: int, step: int, term: Term) -> int:
+        package, mask, rest = term
+        _package, before, why, _earlier = self._trail[step]
+        cause = why if why >= 0 else self._clause_of(_DECIDED - 1 - why, package, before & rest)
         merged = {p: m for p, m, _ in self.terms[clause]}
         for p, m, _rest in self.terms[cause]:
             merged[p] = mask | m if p == package else merged.get(p, -1) & m
         return self._store(merged, Derived(clause, cause, package))
 
-    def certain(self, package: int) -> int:
-        """Give what a package may be whatever is decided."""
-        start = self._starts[0] if self._starts else len(self._trail)
-        value = self.domain[package]
-        for step, after in self._history[package]:
-            if step >= start:
-                break
-            value = after
-        return value
-
-    def reason(self, package: int) -> int:
-        """Give the clause that bound a package last; -1 when it was decided or never bound."""
-        history = self._history[package]
-        return self._trail[history[-1][0]][2] if history else -1
+    def _clause_of(self, holder: int, package: int, apart: int) -> int:
+        terms, cause = self._because(holder, package, apart)
+        return self._store({p: mask & self.domain[p] for p, mask in terms}, cause)
 
     def reconsider(self, package: int) -> None:
         """Go back to before a package was decided."""
-        step = next(s for s, _mask in self._history[package] if self._trail[s][2] < 0)
+        step = self._last[package]
+        while self._trail[step][2] != _DECIDED:
+            step = self._trail[step][3]
         self._jump(bisect_right(self._starts, step) - 1)
 
     def _jump(self, level: int) -> None:
         """Undo everything above a level."""
         start = self._starts[level]
         while len(self._trail) > start:
-            package, before, clause = self._trail.pop()
-            self._history[package].pop()
+            package, before, why, earlier = self._trail.pop()
+            self._last[package] = earlier
             bit = 1 << package
-            if clause < 0:
-                self._decided &= ~bit
+            if why == _DECIDED:
+                self.decided &= ~bit
             self.now[package] = before
             self.open = self.open & ~bit if before & 1 else self.open | bit
             self.single = self.single & ~bit if before & (before - 1) else self.single | bit

@@ -8,12 +8,13 @@ conclusion in between, each told once.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from venvery.errors import Unsatisfiable
-from venvery.model.names import normalize
+from venvery.model.names import NormalizedName, normalize
 from venvery.model.requirements import Requirement
-from venvery.resolve.dependencies import from_requirement
+from venvery.resolve.dependencies import Dependency, from_requirement
 from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
 from venvery.resolve.packages import Package
@@ -47,6 +48,16 @@ def story(explanation: Node) -> str:
         lines.append("  " * depth + ("- " if depth else "") + node["says"])
         stack += [(child, depth + 1) for child in reversed(node.get("because", []))]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Depends:
+    """Some versions of a project, or an extra of them, depend on another in one way."""
+
+    package: int
+    extra: NormalizedName | None
+    dependency: Dependency
+    versions: int
 
 
 class _Explanation:
@@ -160,12 +171,15 @@ class _Explanation:
         """Tell facts, the person's own requirements first; equal dependencies of many versions as one."""
         own: list[Node] = []
         out: dict[tuple[Any, ...], tuple[int, Out | Guarded]] = {}
-        merged: dict[tuple[Any, ...], tuple[int, Requires]] = {}
+        merged: dict[tuple[Any, ...], _Depends] = {}
         for leaf in sorted(leaves):
             fact: Fact = self._cause(leaf)
             if isinstance(fact, Requires):
-                key = (fact.package, fact.extra, fact.dependency.shown)
-                merged[key] = merged.get(key, (0, fact))[0] | fact.versions, fact
+                for having, _allowed, dependency in fact.ways:
+                    key = (fact.package, fact.extra, dependency.shown)
+                    held = merged.get(key)
+                    versions = having & fact.versions | (held.versions if held else 0)
+                    merged[key] = _Depends(fact.package, fact.extra, dependency, versions)
             elif isinstance(fact, Requested | Bounded):
                 node = self._own(fact)
                 if node not in own:
@@ -174,7 +188,9 @@ class _Explanation:
                 reason = fact.why if isinstance(fact, Out) else fact.kind
                 versions = out.get((fact.package, reason), (0, fact))[0] | fact.versions
                 out[fact.package, reason] = versions, fact
-        chain = self._chain(list(merged.values()))
+        numbers = self._packages.numbers  # from the request down, in the order in which projects turned up
+        facts = sorted(merged.values(), key=lambda fact: (fact.package, numbers[fact.dependency.project]))
+        chain = self._chain(facts)
         chain += [self._out(fact, versions) for versions, fact in out.values()]
         if len(chain) > _MOST_FACTS:
             more = len(chain) - _MOST_FACTS
@@ -200,36 +216,36 @@ class _Explanation:
             node["fact"]["origin"] = requirement.origin
         return self._with_notes(node, project, specifier)
 
-    def _chain(self, facts: list[tuple[int, Requires]]) -> list[Node]:
+    def _chain(self, facts: list[_Depends]) -> list[Node]:
         """Tell dependencies; where each version has its own specifier for the same project, in one sentence."""
-        alike: dict[tuple[Any, ...], list[tuple[int, Requires]]] = {}
-        for versions, fact in facts:
-            alike.setdefault((fact.package, fact.extra, fact.dependency.project), []).append((versions, fact))
+        alike: dict[tuple[Any, ...], list[_Depends]] = {}
+        for fact in facts:
+            alike.setdefault((fact.package, fact.extra, fact.dependency.project), []).append(fact)
         nodes = []
         for group in alike.values():
             if len(group) > _MOST_NOTES:
                 nodes.append(self._requires_each(group))
             else:
-                nodes += [self._requires(fact, versions) for versions, fact in group]
+                nodes += [self._requires(fact) for fact in group]
         return nodes
 
-    def _who(self, fact: Requires, versions: int) -> tuple[str, str]:
+    def _who(self, fact: _Depends, versions: int) -> tuple[str, str]:
         package = self._package(fact.package)
         who = versions_text(package, versions, self._engine.domain[fact.package], self._declared(package))
         if fact.extra is not None:
             return f"the extra {fact.extra} of {who}", "depends"
         return who, "depend" if plural(who, versions) else "depends"
 
-    def _requires_each(self, group: list[tuple[int, Requires]]) -> Node:
+    def _requires_each(self, group: list[_Depends]) -> Node:
         """Tell of versions that depend on one project in many ways, from the newest version down."""
-        group = sorted(group, key=lambda item: -item[0])
-        fact = group[0][1]
+        group = sorted(group, key=lambda fact: (-fact.versions, fact.dependency.shown))
+        fact = group[0]
         versions = 0
-        for mask, _fact in group:
-            versions |= mask
+        for told in group:
+            versions |= told.versions
         package = self._package(fact.package)
         who, verb = self._who(fact, versions)
-        shown = [told.dependency.shown for _mask, told in group]
+        shown = [told.dependency.shown for told in group]
         node: Node = {
             "says": f"{who} {verb} on {fact.dependency.project}, each in its own way "
             f"({shown[0]}, {shown[1]} … {shown[-1]})",
@@ -237,8 +253,8 @@ class _Explanation:
                 "kind": "requires-each",
                 "project": str(package.project),
                 "requirements": [
-                    {"versions": versions_of(package.universe, mask), "requirement": told.dependency.text}
-                    for mask, told in group
+                    {"versions": versions_of(package.universe, told.versions), "requirement": told.dependency.text}
+                    for told in group
                 ],
             },
         }
@@ -246,15 +262,15 @@ class _Explanation:
             node["fact"]["extra"] = str(fact.extra)
         return node
 
-    def _requires(self, fact: Requires, versions: int) -> Node:
+    def _requires(self, fact: _Depends) -> Node:
         package = self._package(fact.package)
-        who, verb = self._who(fact, versions)
+        who, verb = self._who(fact, fact.versions)
         node: Node = {
             "says": f"{who} {verb} on {fact.dependency.shown}",
             "fact": {
                 "kind": "requires",
                 "project": str(package.project),
-                "versions": versions_of(package.universe, versions),
+                "versions": versions_of(package.universe, fact.versions),
                 "requirement": fact.dependency.text,
             },
         }
@@ -359,7 +375,7 @@ class _Explanation:
         return self._packages[number]
 
     def _declared(self, package: Package) -> list[str]:
-        return [wish.dependency.specifier for wish in package.wishes]
+        return [dependency.specifier for _terms, dependency, _mask in package.wishes]
 
     def _name(self, number: int, mask: int) -> str:
         """Name what a term allows of a package or an extra."""

@@ -8,7 +8,7 @@ from typing import Literal
 from venvery.model.names import NormalizedName
 from venvery.model.requirements import Requirement
 from venvery.resolve.dependencies import Dependency
-from venvery.resolve.views import Unusable
+from venvery.resolve.views import Unusable, Way
 
 __all__ = ["Bounded", "Fact", "Guarded", "Out", "Requested", "Requires"]
 
@@ -32,16 +32,17 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class Requires:
-    """Some versions of a project depend on another project."""
+    """Some versions of a project depend on another project, each in one of several ways."""
 
     package: int
     versions: int
     """Mask of the project's versions for which this is so."""
     extra: NormalizedName | None
     """The extra of the project that brings the dependency."""
-    dependency: Dependency
+    ways: tuple[Way, ...]
+    """Their versions go beyond `versions`: what is ruled out for good is not spoken of."""
     wanted_extra: NormalizedName | None = None
-    """Set when the clause is about an extra that the dependency asks for."""
+    """Set when the clause is about an extra that the dependencies ask for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,70 +7,69 @@ So an extra never has a version that could differ from its project's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from venvery.errors import LimitExceeded
 from venvery.model.names import NormalizedName
 from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, from_requirement
 from venvery.resolve.engine import Engine
-from venvery.resolve.facts import Bounded, Fact
+from venvery.resolve.facts import Bounded, Requested, Requires
 from venvery.resolve.protocol import Shelf
 from venvery.resolve.question import Question
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import View
+from venvery.resolve.views import View, Way
 
-__all__ = ["OFF", "ON", "Package", "Packages", "Terms", "Wish"]
+__all__ = ["OFF", "ON", "Package", "Packages", "Row", "Terms", "Wish"]
 
 MAX_PACKAGES = 20_000
+_TRIES = 2
+"""After so many tried versions of a project, a clause about one of them is made to speak of all versions."""
 OFF, ON = 1, 2
 
 Terms = tuple[tuple[int, int], ...]
+Row = Sequence[tuple[int, int]]
+"""What one version brings along, or one extra of it: pairs of a package and a mask that it must be in."""
+Wish = tuple[Terms, Dependency, int]
+"""A requirement on a project: the terms under which it counts, the dependency, and the versions it allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A requirement on a project, and the terms under which it counts."""
-
-    holders: Terms
-    dependency: Dependency
-    mask: int
-
-
-@dataclass(slots=True)
 class Package:
     """A project that takes part."""
 
-    project: NormalizedName
-    universe: Universe
-    view: View
-    held: int = 0
-    """Mask of the version that an earlier lock has."""
-    shared: int = 0
-    """Mask of the version that another target has."""
-    fine: int = 0
-    """Versions that need no leave: not yanked, and no pre-releases where these need leave."""
-    direct: bool = False
-    """True when the request itself names it."""
-    wishes: list[Wish] = field(default_factory=list)
-    prerelease_named: bool = False
-    """True once some requirement on it names a pre-release."""
-    tried: int = 0
-    """How many of its versions' dependencies were looked at."""
-    suffered: int = 0
-    caused: int = 0
-    merged: dict[NormalizedName | None, int] = field(default_factory=dict)
-    """The versions whose dependencies have gone in together; by extra, None for those without one."""
-    extras: dict[NormalizedName, int] = field(default_factory=dict)
-    """The numbers of its extras."""
+    __slots__ = (
+        "caused", "direct", "extras", "fine", "held", "prerelease_named", "project", "shared", "suffered", "tried",
+        "universe", "view", "wishes",
+    )  # fmt: skip
+
+    def __init__(self, project: NormalizedName, universe: Universe, view: View) -> None:
+        self.project = project
+        self.universe = universe
+        self.view = view
+        self.held = 0
+        """Mask of the version that an earlier lock has."""
+        self.shared = 0
+        """Mask of the version that another target has."""
+        self.fine = 0
+        """Versions that need no leave: not yanked, and no pre-releases where these need leave."""
+        self.direct = False
+        """True when the request itself names it."""
+        self.wishes: list[Wish] = []
+        self.prerelease_named = False
+        """True once some requirement on it names a pre-release."""
+        self.tried = 0
+        """How many of its versions' dependencies were looked at."""
+        self.suffered = 0
+        self.caused = 0
+        self.extras: dict[NormalizedName, int] = {}
+        """The numbers of its extras."""
 
 
 class Packages:
     """All packages of a search, and the engine that knows them by number."""
 
     def __init__(self, question: Question, shelf: Shelf) -> None:
-        self.engine = Engine()
+        self.engine = Engine(self.because)
         self.question = question
         self.shelf = shelf
         self.numbers: dict[NormalizedName, int] = {}
@@ -79,6 +78,8 @@ class Packages:
         self.switches = 0
         """The extras, one bit each."""
         self._projects: list[Package | None] = []
+        self._rows: dict[tuple[int, int], Row] = {}
+        """What was looked at: by number (of a project or an extra) and rank of the version."""
 
     def __getitem__(self, number: int) -> Package:
         package = self._projects[number]
@@ -89,14 +90,17 @@ class Packages:
         """Give a project by number; None when the number is an extra's."""
         return self._projects[number]
 
-    def number(self, project: NormalizedName) -> int:
-        """Give a project's number; its universe must be on the shelf."""
+    # ------------------------------------------------------------------ who takes part
+
+    def number(self, project: NormalizedName) -> int | None:
+        """Give a project's number; None when its universe is not on the shelf."""
         known = self.numbers.get(project)
         return self._introduce(project) if known is None else known
 
-    def _introduce(self, project: NormalizedName) -> int:
+    def _introduce(self, project: NormalizedName) -> int | None:
         universe = self.shelf.universe(project)
-        assert universe is not None
+        if universe is None:
+            return None
         self._check_count()
         package = Package(project, universe, self.question.view(universe))
         number = self.engine.add_package(self._domain(package) | 1)
@@ -110,17 +114,23 @@ class Packages:
     def _domain(self, package: Package) -> int:
         """Work out which versions may be taken at all, with or without leave."""
         question, view = self.question, package.view
-        prereleases = package.universe.prerelease_mask()
         opened = question.opens_prereleases(package.project)
         package.fine = view.plain if opened else view.stable
         domain = view.usable
-        package.held = domain & _version_mask(package.universe, question.wishes.held)
-        package.shared = domain & _version_mask(package.universe, question.wishes.shared)
+        wishes = question.wishes
+        if wishes.held:
+            package.held = domain & _version_mask(package.universe, wishes.held)
+        if wishes.shared:
+            package.shared = domain & _version_mask(package.universe, wishes.shared)
         if question.options.prereleases == "disallow" and not opened:
-            domain &= ~prereleases | package.held
-        if question.policies.yanked == "requested-pin":
+            domain &= ~package.universe.prerelease_mask() | package.held
+        if question.policies.yanked == "requested-pin" and domain & ~view.plain:
             domain &= view.plain | package.held | question.requested_pins(package.universe)
         return domain
+
+    def owner(self, number: int) -> int:
+        """Give the project that an extra belongs to; a project belongs to itself."""
+        return self.owners[number][0] if number in self.owners else number
 
     def extra(self, owner: int, extra: NormalizedName) -> int:
         """Give the number of a project's extra."""
@@ -146,23 +156,96 @@ class Packages:
             if self.engine.holds(switch, ON):
                 yield extra
 
-    def require(self, holders: Terms, dependency: Dependency, fact: Fact) -> int:
-        """Add the clause that a requirement is; gives the number of the project that is required."""
-        number = self.number(dependency.project)
-        package = self[number]
-        mask = package.universe.mask(dependency.specifier)
-        package.wishes.append(Wish(holders, dependency, mask))
-        if dependency.names_prerelease:
-            package.prerelease_named = True
-        self.engine.add((*holders, (number, ~mask)), fact)
-        return number
+    # ------------------------------------------------------------------ what they require
+
+    def require(self, requested: Requested) -> None:
+        """Add the clauses that a requirement of the request is; its project must be on the shelf."""
+        dependency = requested.dependency
+        ((number, mask), *switches) = self._row((), (dependency,)) or ((0, 0),)
+        self[number].direct = True
+        self.engine.add([(number, ~mask)], requested)
+        for extra, (switch, _on) in zip(dependency.extras, switches, strict=True):
+            self.engine.add([(switch, OFF)], Requested(requested.requirement, dependency, extra))
+
+    def looked_at(self, holder: int, rank: int) -> Row | None:
+        """Give what a version brings along, or an extra of it, when it was looked at before."""
+        return self._rows.get((holder, rank))
+
+    def look_at(self, holder: int, rank: int, dependencies: Iterable[Dependency]) -> Row | None:
+        """Work out what a version brings along, or an extra of it; None when a listing is missing."""
+        owner = self.owners.get(holder)
+        terms: Terms = ((holder, 2 << rank),) if owner is None else ((owner[0], 2 << rank), (holder, ON))
+        row = self._row(terms, self.question.effective_all(dependencies))
+        if row is not None:
+            self._rows[holder, rank] = row
+            if owner is None:
+                self[holder].tried += 1
+        return row
+
+    def _row(self, terms: Terms, dependencies: Sequence[Dependency]) -> Row | None:
+        numbers = self.numbers
+        for dependency in dependencies:
+            if dependency.project not in numbers and self._introduce(dependency.project) is None:
+                return None
+        row = []
+        for dependency in dependencies:
+            number = numbers[dependency.project]
+            package = self[number]
+            mask = package.universe.mask(dependency.specifier)
+            package.wishes.append((terms, dependency, mask))
+            if dependency.names_prerelease:
+                package.prerelease_named = True
+            row.append((number, mask))
+            for extra in dependency.extras:
+                row.append((self.extra(number, extra), ON))
+        return row
 
     def active(self, package: Package) -> Iterator[Wish]:
         """Give the requirements on a project that count with what is decided now."""
         holds = self.engine.holds
         for wish in package.wishes:
-            if all(holds(holder, mask) for holder, mask in wish.holders):
+            if all(holds(holder, mask) for holder, mask in wish[0]):
                 yield wish
+
+    # ------------------------------------------------------------------ why
+
+    def because(self, holder: int, other: int, apart: int) -> tuple[Terms, Requires]:
+        """Give the clause by which a decided package leaves another nothing of `apart`."""
+        return self.clash(holder, self.engine.now[self.owner(holder)], other, apart)
+
+    def clash(self, holder: int, version: int, other: int, apart: int) -> tuple[Terms, Requires]:
+        """Give the clause by which a version, or an extra of it, leaves another package nothing of `apart`.
+
+        Once a few versions were tried, the clause speaks of all versions that do so: a walk back through many
+        releases is one step. It leaves out what is ruled out for good, as explanations should.
+        """
+        owner, extra = self.owners.get(holder, (holder, None))
+        every = self._ways(self[owner], version, extra, other)
+        certain = self.engine.certain[owner]
+        ways = [way for way in every if not way[1] & apart and way[0] & certain]
+        versions = mask = 0
+        for having, allowed, _dependency in ways:
+            versions |= having
+            mask |= allowed
+        versions &= certain
+        terms: Terms = ((owner, versions), (other, ~mask))
+        if extra is not None:
+            terms = (*terms, (holder, ON))
+        wanted_extra = self.owners[other][1] if other in self.owners else None
+        return terms, Requires(owner, versions, extra, tuple(ways), wanted_extra)
+
+    def _ways(self, package: Package, version: int, extra: NormalizedName | None, other: int) -> Sequence[Way]:
+        """Give the ways in which a project's versions, or one of them, depend on another package."""
+        wanted = self[self.owner(other)]
+        if package.tried >= _TRIES:
+            ways: Sequence[Way] = package.view.ways(wanted.universe, extra)
+        else:
+            ways = package.view.ways_of(version.bit_length() - 2, wanted.universe, extra)
+        ways = self.question.overridden(ways, wanted.universe)
+        if other in self.owners:
+            asked = self.owners[other][1]
+            return [(versions, ON, dependency) for versions, _, dependency in ways if asked in dependency.extras]
+        return ways
 
 
 def _version_mask(universe: Universe, wanted: Mapping[NormalizedName, Version]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, TargetFacts, facts_of, from_requirement
 from venvery.resolve.policies import Policies, policies_of
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import CoolDown, FileRules, View, view_of
+from venvery.resolve.views import CoolDown, FileRules, View, Way, view_of
 
 __all__ = ["Question", "Wishes", "cool_down"]
 
@@ -44,6 +44,7 @@ class Question:
         self._sources = dict(request.options.sources)
         self._others = tuple(facts_of(other) for other in request.targets if other != target)
         self._overrides = self._overridden()
+        self._rewrites = bool(self._overrides or self.options.excludes)
         self.roots: list[tuple[Requirement, Dependency]] = []
         """The requirements that count, overrides applied."""
         self._stated: dict[NormalizedName, list[Requirement]] = {}
@@ -71,6 +72,22 @@ class Question:
             return ()
         replacing = self._overrides.get(dependency.project)
         return (dependency,) if replacing is None else replacing
+
+    def effective_all(self, dependencies: Iterable[Dependency]) -> Sequence[Dependency]:
+        """Apply overrides and excludes to all dependencies of a version."""
+        if self._rewrites:
+            return [effective for dependency in dependencies for effective in self.effective(dependency)]
+        return dependencies if isinstance(dependencies, tuple) else tuple(dependencies)
+
+    def overridden(self, ways: Sequence[Way], other: Universe) -> Sequence[Way]:
+        """Apply overrides to the ways in which versions depend on another project."""
+        replacing = self._overrides.get(other.project)
+        if replacing is None:
+            return ways
+        versions = 0
+        for having, _allowed, _dependency in ways:
+            versions |= having
+        return [(versions, other.mask(dependency.specifier), dependency) for dependency in replacing]
 
     def bounds(self, project: NormalizedName) -> Sequence[Requirement]:
         """Give the constraints on a project."""

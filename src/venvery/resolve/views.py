@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta
 
@@ -12,7 +12,12 @@ from venvery.model.policy import ProjectPolicy, ReleaseRule
 from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
 from venvery.resolve.universe import Universe
 
-__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "view_of"]
+__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "Way", "view_of"]
+
+_MOST_WAYS = 512
+
+Way = tuple[int, int, Dependency]
+"""How some versions depend on another project: these versions, the versions that they allow, the dependency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +88,15 @@ class Unusable:
     kind: str = "metadata"
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What all versions together depend on."""
-
-    known: int
-    """How much metadata it was made from."""
-    dependencies: tuple[tuple[Dependency, int], ...]
-    """Each dependency with the versions that have it."""
-    out: tuple[tuple[Unusable, int], ...]
-    versions: int
-    """The versions whose dependencies are all among them."""
-
-
 class View:
     """A universe as one target sees it."""
 
     __slots__ = (
         "_dependencies",
         "_files",
-        "_merged",
         "_metadata_files",
+        "_stated",
+        "_ways",
         "facts",
         "plain",
         "rules",
@@ -122,7 +115,8 @@ class View:
         self._dependencies: dict[int, Dependencies | Unusable] = {}
         self._files: dict[int, tuple[DistFile, ...]] = {}
         self._metadata_files: dict[int, DistFile] = {}
-        self._merged: dict[NormalizedName | None, Merged] = {}
+        self._stated: dict[NormalizedName | None, tuple[int, Mapping[Dependency, int]]] = {}
+        self._ways: dict[tuple[NormalizedName, NormalizedName | None], tuple[object, str, tuple[Way, ...]]] = {}
 
     def _masks(self) -> tuple[int, int]:
         plain = usable = 0
@@ -235,31 +229,42 @@ class View:
                 self._dependencies[version] = known
         return known
 
-    def merged(self, extra: NormalizedName | None = None) -> Merged:
-        """Give the dependencies of all usable versions whose metadata is known, equal ones as one.
+    def ways_of(self, version: int, other: Universe, extra: NormalizedName | None = None) -> tuple[Way, ...]:
+        """Give how one version whose metadata is known depends on another project, or how an extra of it does."""
+        told = self.dependencies(version)
+        assert isinstance(told, Dependencies)
+        stated = told.base if extra is None else told.of_extra(extra)
+        return _ways({dependency: 2 << version for dependency in stated}, other)
 
-        With an extra, those that it adds.
-        """
+    def ways(self, other: Universe, extra: NormalizedName | None = None) -> tuple[Way, ...]:
+        """Give how all usable versions whose metadata is known depend on another project, or how an extra does."""
+        stated, revision, key = self._all_stated(extra), other.listing.revision, (other.project, extra)
+        known = self._ways.get(key)
+        if known is not None and known[0] is stated and known[1] == revision:
+            return known[2]
+        if len(self._ways) >= _MOST_WAYS:
+            self._ways = {}
+        ways = _ways(stated, other)
+        self._ways[key] = stated, revision, ways
+        return ways
+
+    def _all_stated(self, extra: NormalizedName | None) -> Mapping[Dependency, int]:
+        """Give each dependency that some version states with the versions that do."""
         known = self.universe.known
-        merged = self._merged.get(extra)
-        if merged is None or merged.known != known:
-            merged = self._merged[extra] = self._merge(known, extra)
-        return merged
-
-    def _merge(self, known: int, extra: NormalizedName | None) -> Merged:
-        masks: dict[Dependency, int] = {}
-        out: dict[Unusable, int] = {}
-        versions = 0
+        held = self._stated.get(extra)
+        if held is not None and held[0] == known:
+            return held[1]
+        stated: dict[Dependency, int] = {}
         for i in range(len(self.universe.versions)):
             bit = 2 << i
             told = self.dependencies(i) if self.usable & bit else None
-            if isinstance(told, Unusable):
-                out[told] = out.get(told, 0) | bit
-            elif told is not None:
-                versions |= bit
+            if isinstance(told, Dependencies):
                 for dependency in told.base if extra is None else told.of_extra(extra):
-                    masks[dependency] = masks.get(dependency, 0) | bit
-        return Merged(known, tuple(masks.items()), tuple(out.items()), versions)
+                    stated[dependency] = stated.get(dependency, 0) | bit
+        if len(self._stated) >= _MOST_WAYS:
+            self._stated = {}
+        self._stated[extra] = known, stated
+        return stated
 
     def _read(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> Dependencies | Unusable:
         if isinstance(metadata, NoMetadata):
@@ -285,6 +290,14 @@ class View:
             elif dependency.names_extra:
                 conditional.append(dependency)
         return Dependencies(tuple(base), tuple(conditional), frozenset(metadata.provides_extra), self.facts)
+
+
+def _ways(stated: Mapping[Dependency, int], other: Universe) -> tuple[Way, ...]:
+    return tuple(
+        (versions, other.mask(dependency.specifier), dependency)
+        for dependency, versions in stated.items()
+        if dependency.project == other.project and dependency.url is None
+    )
 
 
 def view_of(universe: Universe, facts: TargetFacts, rules: FileRules) -> View:
