@@ -34,9 +34,7 @@ class Asker:
         while missing := tuple(self._missing(projects)):
             yield self._new(Need(listings=missing))
 
-    def ready(
-        self, number: int, extra: NormalizedName | None, rank: int
-    ) -> Generator[Need, None, None]:
+    def ready(self, number: int, extra: NormalizedName | None, rank: int) -> Generator[Need, None, None]:
         """Get everything at hand that deciding a version, or an extra of it, takes."""
         view = self._packages[number].view
         while True:

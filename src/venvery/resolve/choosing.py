@@ -61,7 +61,7 @@ class Chooser:
         return None if shy is None else (shy, None)
 
     def blame(self, package: int, clause: int, lost: int = 1) -> None:
-        """Count a conflict that bound a package, or cost it some versions; when it is one of many, change the order."""
+        """Count a conflict that bound a package or cost it versions; when it is one of many, change the order."""
         victim = self._packages.find(package)
         if victim is None or clause < 0:
             return

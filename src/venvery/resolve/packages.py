@@ -196,8 +196,8 @@ class Packages:
             if dependency.names_prerelease:
                 package.prerelease_named = True
             row.append((number, mask))
-            for extra in dependency.extras:
-                row.append((self.extra(number, extra), ON))
+            if dependency.extras:
+                row += [(self.extra(number, extra), ON) for extra in dependency.extras]
         return row
 
     def active(self, package: Package) -> Iterator[Wish]:

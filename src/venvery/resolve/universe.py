@@ -6,12 +6,12 @@ version of a mask is `mask.bit_length() - 2`, and sets are joined, cut and compa
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import Specifier
 
 from venvery.model.files import CoreMetadata, DistFile, Kind, Listing, NoMetadata
 from venvery.model.names import NormalizedName
@@ -106,13 +106,44 @@ class Universe:
         """
         known = self._masks.get(specifier)
         if known is None:
-            known = 0
-            for version in SpecifierSet(specifier).filter(self.versions, prereleases=True):
-                known |= 2 << self.rank[version]
+            if "," in specifier:
+                known = self.full
+                for part in specifier.split(","):
+                    known &= self.mask(part)
+            else:
+                known = self._run(Specifier(specifier))
             if len(self._masks) >= _MOST_MASKS:
                 self._masks = {"": self.full & ~1}
             self._masks[specifier] = known
         return known
+
+    def _run(self, specifier: Specifier) -> int:
+        """Give the versions that a single specifier contains.
+
+        In their order they are one run (with `!=` all but one), whose ends are found by halving: on a project with
+        thousands of versions that takes a hundredth of the time of asking about each.
+        """
+        operator, text = specifier.operator, specifier.version
+        if operator == "===":
+            return sum(2 << i for i, v in enumerate(self.versions) if specifier.contains(v, prereleases=True))
+        if operator == "!=":
+            return self.full & ~1 & ~self.mask(f"=={text}")
+
+        def inside(version: Version) -> bool:
+            return specifier.contains(version, prereleases=True)
+
+        def beyond(version: Version) -> bool:
+            return not specifier.contains(version, prereleases=True)
+
+        first, end = 0, len(self.versions)
+        if operator in (">", ">="):
+            first = bisect_left(self.versions, True, key=inside)
+        else:
+            if operator in ("==", "~="):
+                lowest = f"{text.removesuffix('.*')}.dev0" if text.endswith(".*") else text
+                first = bisect_left(self.versions, Version(lowest))
+            end = bisect_left(self.versions, True, lo=first, key=beyond)
+        return (2 << end) - (2 << first) if first < end else 0
 
     def prerelease_mask(self) -> int:
         """Give the pre-releases and development releases."""

@@ -234,7 +234,7 @@ class View:
         told = self.dependencies(version)
         assert isinstance(told, Dependencies)
         stated = told.base if extra is None else told.of_extra(extra)
-        return _ways({dependency: 2 << version for dependency in stated}, other)
+        return _ways(dict.fromkeys(stated, 2 << version), other)
 
     def ways(self, other: Universe, extra: NormalizedName | None = None) -> tuple[Way, ...]:
         """Give how all usable versions whose metadata is known depend on another project, or how an extra does."""
