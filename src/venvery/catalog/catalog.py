@@ -207,6 +207,14 @@ class Catalog:
         """List the projects that are known: those in folders, and those that indexes were asked for. Slow."""
         return self._listings.names()
 
+    def revisions(self) -> dict[NormalizedName, str]:
+        """Give the revision of every listing that was looked at here, however old."""
+        return self._listings.revisions()
+
+    def is_local(self, source: str) -> bool:
+        """Tell whether a source of this name is at hand, so that what it has is always up to date."""
+        return self._listings.is_local(source)
+
     def peek_stamp(self, project: NormalizedName) -> Stamp | None:
         """Give the revision of a listing that is fresh, and how old that is; else None. Never waits."""
         return self._listings.peek_stamp(project)

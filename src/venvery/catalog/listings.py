@@ -156,6 +156,14 @@ class Listings:
             found.update(one.source.names())
         return [NormalizedName(name) for name in sorted(found)]
 
+    def revisions(self) -> dict[NormalizedName, str]:
+        """Give the revision of every listing that was looked at here, however old."""
+        return self._stamps.revisions()
+
+    def is_local(self, source: str) -> bool:
+        """Tell whether a source of this name is at hand, so that what it has is always up to date."""
+        return any(one.source.local for one in self._sources if one.source.spec.name == source)
+
     def forget(self, project: NormalizedName) -> None:
         """Read a listing anew when it is next asked for: something is known to have changed."""
         self._changes[project] = self._changes.get(project, 0) + 1

@@ -58,6 +58,10 @@ class Stamps:
         """Give a stamp, however old."""
         return self._stamps.get(project)
 
+    def revisions(self) -> dict[NormalizedName, str]:
+        """Give all revisions, however old."""
+        return {project: stamp.revision for project, stamp in list(self._stamps.items())}
+
     def forget(self, project: NormalizedName) -> None:
         """Say that a listing has changed, whatever it is now."""
         self._stamps.pop(project, None)

@@ -13,9 +13,11 @@ from venvery.errors import VenveryError
 from venvery.server import (
     client_routes,
     environment_routes,
+    file_routes,
     health_routes,
     outdated_routes,
     resolve_routes,
+    simple_routes,
     trust_routes,
 )
 from venvery.server.fast_lane import FastLane, Lane
@@ -50,6 +52,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, on_unexpected)
     app.add_middleware(FastLane, lane=lane)
+    app.router.routes[:0] = [*simple_routes.routes(), *file_routes.routes()]  # asked for most
     app.include_router(resolve_routes.router)
     app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["IMMUTABLE", "send"]
+__all__ = ["IMMUTABLE", "has", "send"]
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -26,15 +26,19 @@ def send(
     headers: dict[str, str],
     partial: bool = True,
     done: Callable[[], None] = lambda: None,
+    at_once: int = 0,
 ) -> Response:
     """Answer with `length` bytes, or the part of them that the client asks for.
 
     `chunks(start, stop)` gives the bytes from `start` to before `stop`. `done` is called when they are not
     needed any more: all sent, client gone, or never wanted. Answers 304 when the client has them, 206 for one
     satisfiable range, 416 for one that is not; several ranges get the whole (RFC 9110 allows it).
-    `partial=False`: no ranges, as for the answer to a POST.
+    `partial=False`: no ranges, as for the answer to a POST. `at_once`: bytes up to which an answer is read
+    here and now, for a hop to a thread takes longer; only for what needs no work but reading.
     """
     response = _answer(request, length, etag, chunks, media_type, {**headers, "ETag": etag}, partial)
+    if isinstance(response, _Stream) and int(response.headers["content-length"]) <= at_once:
+        response = Response(b"".join(response.chunks), response.status_code, dict(response.headers))
     if isinstance(response, _Stream):
         response.done = done
     else:
@@ -53,7 +57,7 @@ def _answer(
 ) -> Response:
     if partial:
         headers["Accept-Ranges"] = "bytes"
-    if request.method in ("GET", "HEAD") and _matches(request.headers.get("if-none-match"), etag):
+    if has(request, etag):
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, length, 200
     asked = request.headers.get("range")
@@ -68,19 +72,27 @@ def _answer(
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return _Stream(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
+    stream = _Stream(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
+    stream.chunks = chunks(start, stop)
+    return stream
 
 
 class _Stream(StreamingResponse):
     """A stream behind which something is put away, however it ends."""
 
     done: Callable[[], None]
+    chunks: Iterator[bytes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
             self.done()
+
+
+def has(request: Request, etag: str) -> bool:
+    """Tell whether a client that asks has what it asks for (RFC 9110, 13.1.2)."""
+    return request.method in ("GET", "HEAD") and _matches(request.headers.get("if-none-match"), etag)
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -42,13 +42,17 @@ if TYPE_CHECKING:
     from venvery.services.attesting import Attester
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.outdated import Outdated
+    from venvery.services.serving import Serving
     from venvery.services.worlds import World
     from venvery.storage.leases import Lease
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 """Left as it is in a header; anything else that is not a letter or digit is percent-encoded."""
 
-__all__ = ["House", "Sendable", "open_house"]
+__all__ = ["DEFAULT_VIEW", "House", "Sendable", "open_house"]
+
+DEFAULT_VIEW = "default"
+"""The view of all sources in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +208,22 @@ class House:
             raise BadInput("the request has no lock", hint='send "lock", "pylock" or "pins"')
         return asked, asked.lock
 
+    def serving(self, view: str | None = None) -> Serving:
+        """Give a view as an index; None: the default one. Raises `NotFound`."""
+        if view not in (None, DEFAULT_VIEW):
+            raise NotFound(f"there is no view {view[:80]!r}")
+        return self._serving
+
+    @cached_property
+    def _serving(self) -> Serving:
+        from venvery.services.serving import Serving
+
+        return Serving(self._catalog, self._database, self._blobs)
+
     async def close(self) -> None:
         """End what is under way, and keep what was learnt."""
+        if "_serving" in vars(self):
+            await self._serving.stop()
         await self._once.stop()
         self._bench.close()
         for view in self.views.all():

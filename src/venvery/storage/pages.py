@@ -6,7 +6,7 @@ mirrors asks for what has a larger one than last time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,10 @@ __all__ = ["Pages", "StoredPage"]
 
 _KEY = ("view", "project", "form")
 _GET = """
-    SELECT revision, etag, serial, body FROM simple_pages
+    SELECT revision, etag, serial, max_age, body FROM simple_pages
     WHERE view = :view AND project = :project AND form = :form
 """
-_PUT = upsert("simple_pages", (*_KEY, "revision", "etag", "serial", "body"), key=_KEY)
+_PUT = upsert("simple_pages", (*_KEY, "revision", "etag", "serial", "max_age", "body"), key=_KEY)
 _FORGET = "DELETE FROM simple_pages WHERE view = :view AND project = :project"
 _SERIAL = "SELECT revision, serial FROM serials WHERE view = :view AND project = :project"
 _LAST = "SELECT COALESCE(MAX(serial), 0) FROM serials"
@@ -39,6 +39,8 @@ class StoredPage:
     """Of the listing that it says."""
     etag: str
     serial: int
+    max_age: int
+    """Seconds for which whoever has it need not ask again; 0: to be asked for every time."""
     body: bytes
     """Compressed with gzip, as it is sent."""
 
@@ -66,6 +68,7 @@ class Pages:
                 revision=page.revision,
                 etag=page.etag,
                 serial=page.serial,
+                max_age=page.max_age,
                 body=page.body,
             )
 
@@ -80,29 +83,32 @@ class Pages:
             row = transaction.row(_SERIAL, view=view, project=project)
         if row is not None and row[0] == revision:
             return int(row[1])
-        return self.serials(view, {project: revision})[project]
+        return self.serials(view, [project], {project: revision})[project]
 
-    def serials(self, view: str, revisions: Mapping[str, str]) -> dict[str, int]:
-        """Give the serials of many projects, new ones to those whose revision is another than it was."""
+    def serials(self, view: str, projects: Sequence[str], revisions: Mapping[str, str]) -> dict[str, int]:
+        """Give the serials of projects, new ones to those whose revision is known to be another than it was."""
         with self._database.look() as transaction:
             known = _known(transaction, view)
-        if all(project in known and known[project][0] == revision for project, revision in revisions.items()):
-            return {project: known[project][1] for project in revisions}
-        with self._database.change() as transaction:
-            known = _known(transaction, view)
-            last = int(transaction.value(_LAST))
-            changed = [
-                project for project in sorted(revisions) if known.get(project, ("",))[0] != revisions[project]
-            ]
-            numbers = {project: number for number, project in enumerate(changed, last + 1)}
-            transaction.do_many(_NOTE, _rows(view, revisions, numbers))
-        return {project: numbers.get(project) or known[project][1] for project in revisions}
+        if _changed(known, projects, revisions):
+            with self._database.change() as transaction:
+                known = _known(transaction, view)
+                last = int(transaction.value(_LAST))
+                for number, project in enumerate(_changed(known, projects, revisions), last + 1):
+                    known[project] = revisions.get(project, ""), number
+                    transaction.do(_NOTE, view=view, project=project, revision=known[project][0], serial=number)
+        return {project: known[project][1] for project in projects}
 
 
 def _known(transaction: Transaction, view: str) -> dict[str, tuple[str, int]]:
     return {project: (revision, int(serial)) for project, revision, serial in transaction.rows(_ALL, view=view)}
 
 
-def _rows(view: str, revisions: Mapping[str, str], numbers: Mapping[str, int]) -> Iterable[dict[str, object]]:
-    for project, serial in numbers.items():
-        yield {"view": view, "project": project, "revision": revisions[project], "serial": serial}
+def _changed(
+    known: Mapping[str, tuple[str, int]], projects: Sequence[str], revisions: Mapping[str, str]
+) -> list[str]:
+    """List what needs a new serial: what has none, and what is now another than when it got its own."""
+    return [
+        project
+        for project in sorted(projects)
+        if project not in known or revisions.get(project, known[project][0]) != known[project][0]
+    ]

@@ -171,6 +171,7 @@ simple_pages = Table(
     Column("revision", String(71), nullable=False),
     Column("etag", String(71), nullable=False),
     Column("serial", BigInteger, nullable=False),
+    Column("max_age", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),  # gzip, as it is sent
     comment="Pages of the simple API, written once for each revision.",
 )

@@ -96,6 +96,7 @@ CREATE TABLE simple_pages (
     revision VARCHAR(71) NOT NULL,
     etag VARCHAR(71) NOT NULL,
     serial BIGINT NOT NULL,
+    max_age INTEGER NOT NULL,
     body BLOB NOT NULL,
     CONSTRAINT pk_simple_pages PRIMARY KEY ("view", project, form)
 );

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.String(length=71), nullable=False),
         sa.Column("etag", sa.String(length=71), nullable=False),
         sa.Column("serial", sa.BigInteger(), nullable=False),
+        sa.Column("max_age", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("view", "project", "form", name=op.f("pk_simple_pages")),
         comment="Pages of the simple API, written once for each revision.",
