@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -123,8 +124,7 @@ class SimpleApi:
         now = self._catalog.clock()
         made_at, page = self._roots.get(form, (0.0, None))
         if page is None or not 0 <= now - made_at < ROOT_EVERY:
-            revisions: dict[str, str] = {**self._catalog.revisions()}
-            page = await asyncio.to_thread(self._write_root, form, revisions)
+            page = await asyncio.to_thread(self._write_root, form, self._catalog.revisions())
             self._roots[form] = now, page
         return Shown(page)
 
@@ -192,8 +192,9 @@ class SimpleApi:
         self._database.pages.put(self._view, listing.project, form, page)
         return page
 
-    def _write_root(self, form: Form, revisions: dict[str, str]) -> StoredPage:
-        names = self._catalog.names()
+    def _write_root(self, form: Form, revisions: Mapping[NormalizedName, str]) -> StoredPage:
+        seen = {name for name, revision in revisions.items() if revision != EMPTY_REVISION}
+        names = sorted(seen.union(self._catalog.names()))
         serials = self._database.pages.serials(self._view, names, revisions)
         last = max(serials.values(), default=0)
         return _stored("", last, 0, write_root(((name, serials[name]) for name in names), form, last))

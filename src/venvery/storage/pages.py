@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venvery.model.names import NormalizedName
 from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Pages:
         with self._database.change() as transaction:
             transaction.do(_FORGET, view=view, project=project)
 
-    def serial(self, view: str, project: str, revision: str) -> int:
+    def serial(self, view: str, project: NormalizedName, revision: str) -> int:
         """Give the serial of a project's revision, a new one when it is another than it was."""
         with self._database.look() as transaction:
             row = transaction.row(_SERIAL, view=view, project=project)
@@ -85,7 +86,9 @@ class Pages:
             return int(row[1])
         return self.serials(view, [project], {project: revision})[project]
 
-    def serials(self, view: str, projects: Sequence[str], revisions: Mapping[str, str]) -> dict[str, int]:
+    def serials(
+        self, view: str, projects: Sequence[NormalizedName], revisions: Mapping[NormalizedName, str]
+    ) -> dict[NormalizedName, int]:
         """Give the serials of projects, new ones to those whose revision is known to be another than it was."""
         with self._database.look() as transaction:
             known = _known(transaction, view)
@@ -99,13 +102,15 @@ class Pages:
         return {project: known[project][1] for project in projects}
 
 
-def _known(transaction: Transaction, view: str) -> dict[str, tuple[str, int]]:
+def _known(transaction: Transaction, view: str) -> dict[NormalizedName, tuple[str, int]]:
     return {project: (revision, int(serial)) for project, revision, serial in transaction.rows(_ALL, view=view)}
 
 
 def _changed(
-    known: Mapping[str, tuple[str, int]], projects: Sequence[str], revisions: Mapping[str, str]
-) -> list[str]:
+    known: Mapping[NormalizedName, tuple[str, int]],
+    projects: Sequence[NormalizedName],
+    revisions: Mapping[NormalizedName, str],
+) -> list[NormalizedName]:
     """List what needs a new serial: what has none, and what is now another than when it got its own."""
     return [
         project
