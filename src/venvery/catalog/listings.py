@@ -154,7 +154,7 @@ class Listings:
         found = set(self._database.listings.known([one.number for one in self._sources if not one.source.local]))
         for one in self._sources:
             found.update(one.source.names())
-        return [NormalizedName(name) for name in sorted(found)]
+        return [name for name in map(NormalizedName, sorted(found)) if self._asked(name)[0]]
 
     def revisions(self) -> dict[NormalizedName, str]:
         """Give the revision of every listing that was looked at here, however old."""

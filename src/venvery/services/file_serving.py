@@ -16,6 +16,7 @@ from venvery.catalog.page_writers import file_id
 from venvery.errors import NotFound, StorageFailed
 from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
+from venvery.model.sources import UPLOADED
 
 if TYPE_CHECKING:
     from venvery.catalog.catalog import Catalog
@@ -113,7 +114,15 @@ class FileServing:
         """Give a file's provenance object (PEP 740). Raises `NotFound`, `SourceFailed`."""
         if file.provenance is None:
             raise NotFound(f"{file.filename} has no provenance")
+        if file.provenance.startswith(UPLOADED):
+            return await asyncio.to_thread(self._uploaded_provenance, file)
         return await self._catalog.document(file.provenance, PROVENANCE_LIMIT)
+
+    def _uploaded_provenance(self, file: DistFile) -> bytes:
+        hosted = self._database.hosted.file(file.source, file.filename)
+        if hosted is None or hosted.provenance is None:
+            raise NotFound(f"{file.filename} has no provenance")
+        return self._blobs.read(hosted.provenance)
 
     def _opened(self, digest: str) -> Opened:
         self._blobs.use(digest)

@@ -49,10 +49,7 @@ if TYPE_CHECKING:
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 """Left as it is in a header; anything else that is not a letter or digit is percent-encoded."""
 
-__all__ = ["DEFAULT_VIEW", "House", "Sendable", "open_house"]
-
-DEFAULT_VIEW = "default"
-"""The view of all sources in their order."""
+__all__ = ["House", "Sendable", "open_house"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +103,7 @@ class House:
             policing=self.policing,
             allowed_urls=allowed_urls,
         )
+        self._servings: dict[str | None, Serving] = {}
         self._once = Once()
         self._keeper: tuple[Keeper, int] | None = None
 
@@ -210,20 +208,18 @@ class House:
 
     def serving(self, view: str | None = None) -> Serving:
         """Give a view as an index; None: the default one. Raises `NotFound`."""
-        if view not in (None, DEFAULT_VIEW):
-            raise NotFound(f"there is no view {view[:80]!r}")
-        return self._serving
+        serving = self._servings.get(view)
+        if serving is None:
+            from venvery.services.serving import Serving
 
-    @cached_property
-    def _serving(self) -> Serving:
-        from venvery.services.serving import Serving
-
-        return Serving(self._catalog, self._database, self._blobs)
+            serving = Serving(self.views.get(view).catalog, self._database, self._blobs)
+            self._servings[view] = serving
+        return serving
 
     async def close(self) -> None:
         """End what is under way, and keep what was learnt."""
-        if "_serving" in vars(self):
-            await self._serving.stop()
+        for serving in self._servings.values():
+            await serving.stop()
         await self._once.stop()
         self._bench.close()
         for view in self.views.all():

@@ -87,6 +87,7 @@ class SimpleApi:
 
     def peek(self, project: NormalizedName, form: Form) -> Shown | None:
         """Give a page that is held in memory and surely right; else None. Never waits."""
+        self._catalog.notice()
         stamp = self._catalog.peek_stamp(project)
         page = self._pages.get((project, form))
         if stamp is None or page is None or page.revision != stamp.revision:
@@ -187,8 +188,9 @@ class SimpleApi:
     def _write(self, listing: Listing, form: Form) -> StoredPage:
         serial = self._database.pages.serial(self._view, listing.project, listing.revision)
         body = write_page(listing, form, self._learnt(listing), serial)
-        local = any(self._catalog.is_local(source) for source in {file.source for file in listing.files})
-        page = _stored(listing.revision, serial, 0 if local else MAX_AGE, body)
+        sources = {file.source for file in listing.files}
+        mirrored = bool(sources) and not any(self._catalog.is_local(source) for source in sources)
+        page = _stored(listing.revision, serial, MAX_AGE if mirrored else 0, body)
         self._database.pages.put(self._view, listing.project, form, page)
         return page
 
