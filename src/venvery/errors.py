@@ -14,6 +14,8 @@
     ├── AnswerIsNo               understood, done, and the answer is no       exit 1 · HTTP 422
     │   ├── Unsatisfiable          no set of versions satisfies the requirements
     │   ├── NoUsableFile           a pin has no file that the target can use
+    │   ├── BuildRefused           a source distribution that is not built here, and why
+    │   ├── BuildFailed            a source distribution whose build failed
     │   └── VerificationFailed     what is there is not what was promised
     ├── NotFound                 nothing is known under that key or digest    exit 1 · HTTP 404
     ├── SourceFailed             an index or directory failed                 exit 3 · HTTP 502
@@ -114,6 +116,17 @@ class Unsatisfiable(AnswerIsNo):
 
 class NoUsableFile(AnswerIsNo):
     """A pinned release has no file that the target can use."""
+
+
+class BuildRefused(AnswerIsNo):
+    """A source distribution that is not built here."""
+
+
+class BuildFailed(AnswerIsNo):
+    """The build of a source distribution failed.
+
+    The evidence has `job`, whose log is kept, and `log`, its last lines, as far as there are any.
+    """
 
 
 class VerificationFailed(AnswerIsNo):

@@ -10,11 +10,15 @@ from typing import BinaryIO
 from venvery.catalog.core_metadata import METADATA_LIMIT, read_pkg_info
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata
 
-__all__ = ["find_in_tar", "read_sdist_metadata"]
+__all__ = ["BROKEN", "find_in_tar", "read_member", "read_sdist_metadata"]
 
 UNPACKED_LIMIT = 2 * 1024 * 1024 * 1024
 """Bytes that reading through a compressed sdist may come to."""
 MEMBER_LIMIT = 200_000
+
+
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+"""What reading a damaged archive raises."""
 
 
 class _Bounded:
@@ -58,35 +62,40 @@ class _Bounded:
 def read_sdist_metadata(file: DistFile, data: BinaryIO) -> CoreMetadata | NoMetadata:
     """Read the metadata of an sdist, if it is there and final; else say why it is not."""
     try:
-        found = _find_in_zip(data) if file.filename.endswith(".zip") else find_in_tar(data)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        found = read_member(file.filename, data, "PKG-INFO")
+    except BROKEN as error:
         return NoMetadata(f"the archive is damaged ({error})")
     if found is None:
         return NoMetadata("it has no PKG-INFO", needs_build=True)
     return read_pkg_info(found, file)
 
 
-def find_in_tar(data: BinaryIO) -> bytes | None:
-    """Give `NAME-VERSION/PKG-INFO` of a `.tar.gz`; None when there is none."""
+def read_member(filename: str, data: BinaryIO, name: str) -> bytes | None:
+    """Give the file `name` of an sdist's top folder; None when there is none. Raises one of `BROKEN`."""
+    return _find_in_zip(data, name) if filename.endswith(".zip") else find_in_tar(data, name)
+
+
+def find_in_tar(data: BinaryIO, wanted: str = "PKG-INFO") -> bytes | None:
+    """Give `NAME-VERSION/PKG-INFO` of a `.tar.gz`, or another file there; None when there is none."""
     with tarfile.open(fileobj=_Bounded(data, UNPACKED_LIMIT), mode="r|") as archive:  # type: ignore[call-overload]
         for count, member in enumerate(archive):
             if count > MEMBER_LIMIT:
                 raise tarfile.ReadError("it has an absurd number of members")
             name = member.name.removeprefix("./")
-            if name.count("/") == 1 and name.endswith("/PKG-INFO") and member.isreg():
+            if name.count("/") == 1 and name.endswith(f"/{wanted}") and member.isreg():
                 if member.size > METADATA_LIMIT:
-                    raise tarfile.ReadError("its PKG-INFO is absurdly large")
+                    raise tarfile.ReadError(f"its {wanted} is absurdly large")
                 file = archive.extractfile(member)
                 return None if file is None else file.read()
     return None
 
 
-def _find_in_zip(data: BinaryIO) -> bytes | None:
+def _find_in_zip(data: BinaryIO, wanted: str) -> bytes | None:
     with zipfile.ZipFile(data) as archive:
         for info in archive.infolist():
-            if info.filename.count("/") == 1 and info.filename.endswith("/PKG-INFO"):
+            if info.filename.count("/") == 1 and info.filename.endswith(f"/{wanted}"):
                 if info.file_size > METADATA_LIMIT:
-                    raise zipfile.BadZipFile("its PKG-INFO is absurdly large")
+                    raise zipfile.BadZipFile(f"its {wanted} is absurdly large")
                 with archive.open(info) as file:
                     return file.read(METADATA_LIMIT)
     return None

@@ -30,6 +30,8 @@ _STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
     (errors.LimitExceeded, 413, "limit-exceeded"),
     (errors.Unsatisfiable, 422, "unsatisfiable"),
     (errors.NoUsableFile, 422, "no-usable-file"),
+    (errors.BuildRefused, 422, "build-refused"),
+    (errors.BuildFailed, 422, "build-failed"),
     (errors.AnswerIsNo, 422, "answer-is-no"),
     (errors.NotFound, 404, "not-found"),
     (errors.SourceUnreachable, 502, "source-unreachable"),
@@ -40,7 +42,7 @@ _STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
     (errors.VenveryError, 500, "failed"),
 )
 
-_EVIDENCE = ("line", "column", "origin", "project", "version", "explanation", "limit", "most")
+_EVIDENCE = ("line", "column", "origin", "project", "version", "explanation", "limit", "most", "job", "log")
 
 
 class Problem(JSONResponse):
