@@ -82,7 +82,10 @@ def test_making_all_at_once_gives_what_the_migrations_give(tmp_path: Path) -> No
                     columns,
                     look.get_pk_constraint(table)["constrained_columns"],
                     look.get_foreign_keys(table),
-                    look.get_indexes(table),
+                    [
+                        {**index, "dialect_options": {k: str(v) for k, v in index["dialect_options"].items()}}
+                        for index in look.get_indexes(table)
+                    ],
                     look.get_unique_constraints(table),
                 )
             shapes.append(shape)

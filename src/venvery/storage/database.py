@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 
 from venvery.errors import StorageFailed
 from venvery.storage.answers import Answers
+from venvery.storage.built import Built
 from venvery.storage.environments import Environments
 from venvery.storage.files import Files
 from venvery.storage.holdings import Holdings
 from venvery.storage.hosted import Hosted
 from venvery.storage.journal import Journal
+from venvery.storage.jobs import Jobs
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
@@ -64,6 +66,8 @@ class Database:
         self.hosted = Hosted(self)
         self.journal = Journal(self)
         self.holdings = Holdings(self)
+        self.jobs = Jobs(self)
+        self.built = Built(self)
         self.pages = Pages(self)
 
     @classmethod

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["HoldingRow", "Holdings", "Kind"]
 
-Kind = Literal["file", "layer", "hosted"]
-"""A file that was fetched, a layer that was made, a file that was uploaded: that one exists nowhere else."""
+Kind = Literal["file", "layer", "hosted", "built wheel"]
+"""A file that was fetched, a layer that was made, a file that was uploaded (that one exists nowhere else), and a
+wheel that a source distribution became."""
 
 _FILES = "SELECT file, digest, size, obtained_at FROM files WHERE obtained_at >= :since"
 _LAYERS = "SELECT wheel, family, recipe, info, created_at FROM layers WHERE created_at >= :since"
 _HOSTED = """SELECT source, filename, sha256, size, metadata, metadata_size, provenance, provenance_size,
 uploaded_at FROM hosted_files WHERE removed_at IS NULL AND uploaded_at >= :since"""
+_BUILT = "SELECT key, filename, digest, size, created_at FROM built_wheels WHERE created_at >= :since"
 _FORGET_FILE = "DELETE FROM files WHERE file = :file AND digest = :digest"
 _FORGET_LAYER = "DELETE FROM layers WHERE wheel = :wheel AND family = :family AND recipe = :recipe"
+_FORGET_BUILT = "DELETE FROM built_wheels WHERE key = :key AND digest = :digest"
 _MARGIN = 60.0
 """Seconds by which the clocks of two processes may differ."""
 
@@ -85,7 +88,9 @@ def _rows(transaction: Transaction, since: float) -> Iterator[HoldingRow]:
     for file, digest, size, obtained_at in transaction.rows(_FILES, since=since):
         blobs = ((digest, size),) if is_digest(digest) else ()
         yield HoldingRow("file", (file, digest), blobs, filenames.get(digest) or f"file {file[:12]}", obtained_at)
-
+    for key, filename, digest, size, created_at in transaction.rows(_BUILT, since=since):
+        blobs = ((digest, size),) if is_digest(digest) else ()
+        yield HoldingRow("built wheel", (key, digest), blobs, filename, created_at)
     for row in transaction.rows(_HOSTED, since=since):
         yield _hosted(*row)
 
@@ -111,7 +116,9 @@ def _read(info: str) -> tuple[tuple[tuple[str, int], ...], str, str]:
 
 def _forget(transaction: Transaction, rows: Iterable[HoldingRow]) -> None:
     for row in rows:
-        if row.kind == "file":
+        if row.kind == "built wheel":
+            transaction.do(_FORGET_BUILT, key=row.key[0], digest=row.key[1])
+        elif row.kind == "file":
             transaction.do(_FORGET_FILE, file=row.key[0], digest=row.key[1])
         elif row.kind == "layer":
             transaction.do(_FORGET_LAYER, wheel=row.key[0], family=row.key[1], recipe=row.key[2])

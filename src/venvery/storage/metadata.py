@@ -15,7 +15,7 @@ from venvery.storage.transactions import upsert
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
-__all__ = ["Metadata"]
+__all__ = ["Metadata", "metadata_from_text", "metadata_to_text"]
 
 _GET = "SELECT file, body, reason, needs_build FROM core_metadata WHERE file IN :among"
 _PUT = upsert("core_metadata", ("file", "body", "reason", "needs_build", "obtained_at"), key=("file",))
@@ -43,7 +43,7 @@ class Metadata:
         found: dict[str, CoreMetadata | NoMetadata] = {}
         with self._database.look() as transaction:
             for file, body, reason, needs_build in transaction.rows_among(_GET, files):
-                found[file] = NoMetadata(reason, bool(needs_build)) if body is None else _read(body)
+                found[file] = NoMetadata(reason, bool(needs_build)) if body is None else metadata_from_text(body)
         return found
 
     def put_many(self, metadata: Mapping[str, CoreMetadata | NoMetadata]) -> None:
@@ -85,6 +85,17 @@ def _row(file: str, metadata: CoreMetadata | NoMetadata, now: float) -> dict[str
             "needs_build": int(metadata.needs_build),
             "obtained_at": now,
         }
+    return {
+        "file": file,
+        "body": metadata_to_text(metadata),
+        "reason": None,
+        "needs_build": 0,
+        "obtained_at": now,
+    }
+
+
+def metadata_to_text(metadata: CoreMetadata) -> str:
+    """Write metadata as it is stored."""
     body = [
         metadata.project,
         str(metadata.version),
@@ -92,16 +103,11 @@ def _row(file: str, metadata: CoreMetadata | NoMetadata, now: float) -> dict[str
         metadata.requires_dist,
         metadata.provides_extra,
     ]
-    return {
-        "file": file,
-        "body": json.dumps(body, separators=(",", ":"), ensure_ascii=False),
-        "reason": None,
-        "needs_build": 0,
-        "obtained_at": now,
-    }
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
-def _read(body: str) -> CoreMetadata:
+def metadata_from_text(body: str) -> CoreMetadata:
+    """Read what `metadata_to_text` wrote."""
     project, version, requires_python, requires_dist, provides_extra = json.loads(body)
     return CoreMetadata(
         project, parse_version(version), requires_python, tuple(requires_dist), tuple(provides_extra)

@@ -176,6 +176,89 @@ simple_pages = Table(
     comment="Pages of the simple API, written once for each revision.",
 )
 
+jobs = Table(
+    "jobs",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("key", String(71), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),  # the fencing token
+    Column("failures", Integer, nullable=False),  # attempts that were lost or are to be made again
+    Column("scope", String(64), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # packed
+    Column("result", LargeBinary),  # packed
+    Column("reason", Text),
+    Column("hint", Text),
+    Column("worker", String(255)),
+    Column("not_before", Double, nullable=False),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Index(None, "state", "priority", "created_at"),
+    comment="What is to be made, is being made, and was made. `venvery.model.jobs` has the states.",
+)
+Index(
+    "uq_jobs_active_key",
+    jobs.c.key,
+    unique=True,
+    sqlite_where=jobs.c.state.in_(("queued", "running")),
+    postgresql_where=jobs.c.state.in_(("queued", "running")),
+)
+
+job_events = Table(
+    "job_events",
+    tables,
+    Column("job", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    comment="What happened in a job, its log too. Lines are added and never changed.",
+)
+
+job_waits = Table(
+    "job_waits",
+    tables,
+    Column("job", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("waits_for", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    comment="Which job waits for which other one: what it needs to build has to be built itself.",
+)
+
+workers = Table(
+    "workers",
+    tables,
+    Column("name", String(255), primary_key=True),
+    Column("scopes", Text, nullable=False),  # JSON
+    Column("seen_at", Double, nullable=False),
+    comment="Workers, and the families and platforms that each can build for.",
+)
+
+built_wheels = Table(
+    "built_wheels",
+    tables,
+    Column("key", String(71), primary_key=True),  # source, family and platform, options
+    Column("project", String(255), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("glibc", Integer, nullable=False),  # the minor version of glibc 2 that it needs at least; 0: none
+    Column("made_with", LargeBinary, nullable=False),  # packed: the lock of the build environment
+    Column("created_at", Double, nullable=False),
+    comment="The wheel that a source distribution became.",
+)
+
+built_metadata = Table(
+    "built_metadata",
+    tables,
+    Column("key", String(71), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    comment="The core metadata that a source distribution's back end computed.",
+)
+
 
 hosted_projects = Table(
     "hosted_projects",

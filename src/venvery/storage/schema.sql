@@ -8,6 +8,23 @@ CREATE TABLE answers (
     CONSTRAINT pk_answers PRIMARY KEY (request)
 );
 CREATE INDEX ix_answers_last_used_at ON answers (last_used_at);
+CREATE TABLE built_metadata (
+    "key" VARCHAR(71) NOT NULL,
+    body TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_built_metadata PRIMARY KEY ("key")
+);
+CREATE TABLE built_wheels (
+    "key" VARCHAR(71) NOT NULL,
+    project VARCHAR(255) NOT NULL,
+    filename TEXT NOT NULL,
+    digest VARCHAR(71) NOT NULL,
+    size BIGINT NOT NULL,
+    glibc INTEGER NOT NULL,
+    made_with BLOB NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_built_wheels PRIMARY KEY ("key")
+);
 CREATE TABLE core_metadata (
     file VARCHAR(80) NOT NULL,
     body TEXT,
@@ -53,6 +70,30 @@ CREATE TABLE hosts (
     checked_at DOUBLE NOT NULL,
     CONSTRAINT pk_hosts PRIMARY KEY (origin, ability)
 );
+CREATE TABLE jobs (
+    id VARCHAR(32) NOT NULL,
+    "key" VARCHAR(71) NOT NULL,
+    title TEXT NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    attempt INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    scope VARCHAR(64) NOT NULL,
+    priority INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    result BLOB,
+    reason TEXT,
+    hint TEXT,
+    worker VARCHAR(255),
+    not_before DOUBLE NOT NULL,
+    lease_until DOUBLE,
+    created_at DOUBLE NOT NULL,
+    started_at DOUBLE,
+    finished_at DOUBLE,
+    CONSTRAINT pk_jobs PRIMARY KEY (id)
+);
+CREATE INDEX ix_jobs_key ON jobs ("key");
+CREATE INDEX ix_jobs_state_priority_created_at ON jobs (state, priority, created_at);
+CREATE UNIQUE INDEX uq_jobs_active_key ON jobs ("key") WHERE state IN ('queued', 'running');
 CREATE TABLE journal (
     serial INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     at DOUBLE NOT NULL,
@@ -108,6 +149,12 @@ CREATE TABLE sources (
     CONSTRAINT pk_sources PRIMARY KEY (id),
     CONSTRAINT uq_sources_digest UNIQUE (digest)
 );
+CREATE TABLE workers (
+    name VARCHAR(255) NOT NULL,
+    scopes TEXT NOT NULL,
+    seen_at DOUBLE NOT NULL,
+    CONSTRAINT pk_workers PRIMARY KEY (name)
+);
 CREATE TABLE hosted_releases (
     source VARCHAR(64) NOT NULL,
     project VARCHAR(255) NOT NULL,
@@ -118,6 +165,22 @@ CREATE TABLE hosted_releases (
     created_by VARCHAR(255) NOT NULL,
     CONSTRAINT pk_hosted_releases PRIMARY KEY (source, project, version),
     CONSTRAINT fk_hosted_releases_source_hosted_projects FOREIGN KEY(source, project) REFERENCES hosted_projects (source, project)
+);
+CREATE TABLE job_events (
+    job VARCHAR(32) NOT NULL,
+    number INTEGER NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    data TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    CONSTRAINT pk_job_events PRIMARY KEY (job, number),
+    CONSTRAINT fk_job_events_job_jobs FOREIGN KEY(job) REFERENCES jobs (id) ON DELETE CASCADE
+);
+CREATE TABLE job_waits (
+    job VARCHAR(32) NOT NULL,
+    waits_for VARCHAR(32) NOT NULL,
+    CONSTRAINT pk_job_waits PRIMARY KEY (job, waits_for),
+    CONSTRAINT fk_job_waits_job_jobs FOREIGN KEY(job) REFERENCES jobs (id) ON DELETE CASCADE,
+    CONSTRAINT fk_job_waits_waits_for_jobs FOREIGN KEY(waits_for) REFERENCES jobs (id) ON DELETE CASCADE
 );
 CREATE TABLE listings (
     source INTEGER NOT NULL,
