@@ -27,8 +27,8 @@ from venvery.storage.environments import Environments
 from venvery.storage.files import Files
 from venvery.storage.holdings import Holdings
 from venvery.storage.hosted import Hosted
-from venvery.storage.journal import Journal
 from venvery.storage.jobs import Jobs
+from venvery.storage.journal import Journal
 from venvery.storage.layers import Layers
 from venvery.storage.listings import Listings
 from venvery.storage.metadata import Metadata
