@@ -1,17 +1,19 @@
-"""Resolves real requirement sets with venvery, uv and pip, and says where and how the answers differ.
+"""Resolves real requirement sets with venvery, uv and pip on the same frozen index, and classifies what differs.
 
-    python benchmarks/differential.py [NAME …] [--without pip] [--results FOLDER]
+    python benchmarks/differential.py [NAME …] [--without pip]      replay worlds/differential.zst: no network
+    python benchmarks/differential.py --record [NAME …]             ask the index that pip is configured for
 
 Each file of `inputs/` names the Python and the platform that it is for. pip takes part where that Python is on
-this machine and the platform is this machine's, since pip reads markers from the interpreter that it runs on.
-All use the index that pip is configured for, and wheels only. An answer of ours that differs is given back to uv
-and to pip as constraints: they must find it right.
+this machine and the platform is this machine's, since pip reads markers from the interpreter that it runs on; all
+three are then given that Python's full version and this machine's glibc. Wheels only. Every answer, ours and
+theirs, is judged by `check_answer.py`, which knows no solver.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import shutil
@@ -27,11 +29,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from check_answer import Place, faults  # noqa: E402
+from frozen_index import FrozenIndex, Recording  # noqa: E402
+from packaging.version import Version  # noqa: E402
 from tests.support.machine import find_python, find_uv  # noqa: E402
 from tests.support.public_index import configured_index, why_not  # noqa: E402
 from tests.support.running import Venvery, clean_environment  # noqa: E402
 from tests.support.wheels import normalize  # noqa: E402
 
+WORLD = HERE / "worlds/differential.zst"
 UV_PLATFORMS = {
     "linux-x86_64": "x86_64-manylinux_2_28",
     "linux-aarch64": "aarch64-manylinux_2_28",
@@ -41,6 +47,8 @@ UV_PLATFORMS = {
     "windows-x86_64": "x86_64-pc-windows-msvc",
 }
 THIS_PLATFORM = f"{platform.system().lower()}-{platform.machine()}"
+PATIENCE = 300
+"""Seconds that a tool gets for one input."""
 
 Pins = dict[str, str]
 
@@ -57,6 +65,11 @@ class Input:
     def name(self) -> str:
         return self.path.stem
 
+    def asked(self) -> list[str]:
+        """Give the requirements."""
+        lines = (line.partition(" #")[0].strip() for line in self.path.read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -65,6 +78,8 @@ class Answer:
     pins: Pins | None
     seconds: float
     said: str = ""
+    gave_up: bool = False
+    """True when it says neither yes nor no."""
 
 
 @dataclass(slots=True)
@@ -72,9 +87,29 @@ class Comparison:
     """All answers to one input."""
 
     input: Input
+    place: Place
     answers: dict[str, Answer]
-    verdict: str = ""
-    notes: list[str] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """By tool, what is wrong with its answer."""
+    differing: dict[str, list[tuple[str, str, str, str]]] = field(default_factory=dict)
+    """By tool: (project, ours, theirs, class)."""
+
+    @property
+    def ours(self) -> Answer:
+        return self.answers["venvery"]
+
+    def verdict(self, tool: str) -> str:
+        """Name how a tool's answer relates to ours."""
+        theirs = self.answers.get(tool)
+        if theirs is None:
+            return "–"
+        if theirs.gave_up:
+            return "gives up"
+        if (theirs.pins is None) != (self.ours.pins is None):
+            return "says no" if theirs.pins is None else "SAYS YES"
+        if theirs.pins == self.ours.pins:
+            return "same"
+        return f"{len(self.differing[tool])} pins differ"
 
 
 def read_input(path: Path) -> Input:
@@ -87,13 +122,12 @@ def read_input(path: Path) -> Input:
 
 
 class Tools:
-    """The three programs, each with one warm cache for all inputs."""
+    """The three programs, each with one cache for all inputs."""
 
-    def __init__(self, scratch: Path, uv: Path) -> None:
+    def __init__(self, scratch: Path, uv: Path, index: str) -> None:
         self.scratch = scratch
         self.uv = uv
-        self.venvery = Venvery(scratch, index_url=configured_index())
-        index = configured_index()
+        self.venvery = Venvery(scratch, index_url=index)
         self.env = clean_environment(
             scratch / "home",
             UV_DEFAULT_INDEX=index,
@@ -102,33 +136,48 @@ class Tools:
             PIP_INDEX_URL=index,
             PIP_CACHE_DIR=str(scratch / "pip"),
         )
-        self._pips: dict[str, Path | None] = {}
+        self._pips: dict[str, tuple[Path, str] | None] = {}
 
-    def ask_venvery(self, one: Input) -> Answer:
-        target = ("--python", one.python, "--platform", one.platform)
+    def place(self, one: Input) -> Place:
+        """Give the exact Python and platform: those of this machine's interpreter where pip can take part."""
+        pip = self._pip(one)
+        if pip is None:
+            short = one.python.removesuffix("t")
+            return Place(f"{short}.0" + one.python[len(short) :], one.platform)
+        return Place(pip[1], one.platform, platform.libc_ver()[1])
+
+    def ask_venvery(self, one: Input, place: Place) -> Answer:
+        named = one.platform
+        if place.glibc != "2.28":
+            named = f"manylinux_{place.glibc.replace('.', '_')}_{platform.machine()}"
         command = self.venvery.command(
-            "resolve", "-r", one.path, *target, "--only-binary", ":all:", "--format", "requirements"
+            *("resolve", "-r", one.path, "--python", place.python, "--platform", named),
+            *("--only-binary", ":all:", "--format", "json"),
         )
-        return self._ask(command, self.venvery.env)
+        answer, text = self._ask(command, self.venvery.env, refuses=1)
+        if answer.pins is None:
+            return answer
+        found = {pin["project"]: pin["version"] for pin in json.loads(text)["pins"]}
+        return Answer(found, answer.seconds)
 
-    def ask_uv(self, one: Input, constraints: Path | None = None) -> Answer | None:
+    def ask_uv(self, one: Input, place: Place) -> Answer | None:
         if one.python.endswith("t"):  # uv has no word for a free-threaded target
             return None
-        target = ("--python-version", one.python, "--python-platform", UV_PLATFORMS[one.platform])
+        named = UV_PLATFORMS[one.platform].replace("2_28", place.glibc.replace(".", "_"))
+        target = ("--python-version", place.python, "--python-platform", named)
         command = [str(self.uv), "pip", "compile", "-q", "--no-header", "--no-annotate", "--only-binary", ":all:"]
-        limits = ("-c", str(constraints)) if constraints else ()
-        return self._ask([*command, *target, *limits, str(one.path)], self.env)
+        answer, text = self._ask([*command, *target, str(one.path)], self.env, refuses=1)
+        return answer if answer.pins is None else Answer(read_pins(text), answer.seconds)
 
-    def ask_pip(self, one: Input, constraints: Path | None = None) -> Answer | None:
-        python = self._pip(one.python) if one.platform == THIS_PLATFORM else None
-        if python is None:
+    def ask_pip(self, one: Input) -> Answer | None:
+        pip = self._pip(one)
+        if pip is None:
             return None
         report = self.scratch / "report.json"
         report.unlink(missing_ok=True)
-        command = [str(python), "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed"]
-        limits = ("-c", str(constraints)) if constraints else ()
+        command = [str(pip[0]), "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed"]
         wheels = ("--only-binary", ":all:", "--report", str(report))
-        answer = self._ask([*command, *wheels, *limits, "-r", str(one.path)], self.env)
+        answer, _text = self._ask([*command, *wheels, "-r", str(one.path)], self.env, refuses=1)
         if answer.pins is None:
             return answer
         found = {
@@ -137,30 +186,42 @@ class Tools:
         }
         return Answer(found, answer.seconds)
 
-    def _pip(self, version: str) -> Path | None:
-        """Make a virtualenv with the newest pip for a Python of this machine, once."""
-        if version not in self._pips:
-            python = find_python(version)
-            if python is not None:
-                folder = self.scratch / f"pip-{version}"
-                subprocess.run([python, "-m", "venv", folder], check=True)
-                python = folder / "bin/python"
-                subprocess.run([python, "-m", "pip", "install", "-q", "-U", "pip"], env=self.env, check=True)
-            self._pips[version] = python
-        return self._pips[version]
+    def _pip(self, one: Input) -> tuple[Path, str] | None:
+        """Make a virtualenv with the newest pip for a Python of this machine, once; give its full version too."""
+        if one.platform != THIS_PLATFORM or one.python.endswith("t"):
+            return None
+        if one.python not in self._pips:
+            python = find_python(one.python)
+            self._pips[one.python] = None if python is None else self._make_pip(python, one.python)
+        return self._pips[one.python]
+
+    def _make_pip(self, python: Path, version: str) -> tuple[Path, str]:
+        folder = self.scratch / f"pip-{version}"
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        made = folder / "bin/python"
+        if why_not() is None:
+            newest = {**self.env, "PIP_INDEX_URL": configured_index()}
+            subprocess.run([made, "-m", "pip", "install", "-q", "-U", "pip"], env=newest, check=True)
+        said = subprocess.run(
+            [made, "-c", "import platform; print(platform.python_version())"], capture_output=True
+        )
+        return made, said.stdout.decode().strip()
 
     @staticmethod
-    def _ask(command: Sequence[str], env: Mapping[str, str]) -> Answer:
+    def _ask(command: Sequence[str], env: Mapping[str, str], *, refuses: int) -> tuple[Answer, str]:
         started = time.perf_counter()
         try:
-            done = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False, timeout=900)
+            done = subprocess.run(
+                command, env=dict(env), capture_output=True, text=True, check=False, timeout=PATIENCE
+            )
         except subprocess.TimeoutExpired:
-            return Answer(None, time.perf_counter() - started, "no answer after 900 s")
+            return Answer(None, time.perf_counter() - started, f"no answer after {PATIENCE} s", True), ""
         seconds = time.perf_counter() - started
-        if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip()).replace("\n", " ")
-            return Answer(None, seconds, f"exit {done.returncode}: {said}")
-        return Answer(read_pins(done.stdout), seconds)
+        if done.returncode == 0:
+            return Answer({}, seconds), done.stdout
+        said = (done.stderr.strip() or done.stdout.strip()).replace("\n", " ")
+        no = done.returncode == refuses and "resolution-too-deep" not in said
+        return Answer(None, seconds, f"exit {done.returncode}: {said}", not no), ""
 
 
 def read_pins(text: str) -> Pins:
@@ -169,90 +230,99 @@ def read_pins(text: str) -> Pins:
     return {normalize(name): version for name, version in found}
 
 
-def compare(tools: Tools, one: Input, *, with_pip: bool) -> Comparison:
-    """Ask all, and judge."""
-    asked = {"venvery": tools.ask_venvery(one), "uv": tools.ask_uv(one)}
+def compare(tools: Tools, one: Input, index: FrozenIndex, *, with_pip: bool) -> Comparison:
+    """Ask all, and judge each answer by itself."""
+    place = tools.place(one)
+    asked = {"venvery": tools.ask_venvery(one, place), "uv": tools.ask_uv(one, place)}
     if with_pip:
         asked["pip"] = tools.ask_pip(one)
     answers = {tool: answer for tool, answer in asked.items() if answer is not None}
-    comparison = Comparison(one, answers)
-    comparison.verdict = verdict(answers)
-    ours = answers["venvery"].pins
+    done = Comparison(one, place, answers)
     for tool, answer in answers.items():
-        if tool == "venvery" or answer.pins == ours:
-            continue
-        if ours is None or answer.pins is None:
-            who = "venvery" if ours is None else tool
-            comparison.notes.append(f"{who} says no: {answers[who].said[:600]}")
-        else:
-            comparison.notes.append(f"against {tool}: {difference(ours, answer.pins)}")
-    if ours is not None and comparison.notes:
-        comparison.notes += accepted(tools, one, ours, answers)
-    return comparison
+        if answer.pins is not None:
+            done.faults[tool] = faults(answer.pins, one.asked(), place, index)
+            if tool != "venvery" and done.ours.pins is not None:
+                done.differing[tool] = differing(done.ours.pins, answer.pins)
+    return done
 
 
-def verdict(answers: Mapping[str, Answer]) -> str:
-    """Name how the answers relate."""
-    ours = answers["venvery"].pins
-    same = [tool for tool, answer in answers.items() if answer.pins == ours and tool != "venvery"]
-    others = [tool for tool in answers if tool != "venvery" and tool not in same]
-    if not same and not others:
-        return "nobody to compare with"
-    if not others:
-        return "all say no" if ours is None else "all agree"
-    if ours is None:
-        return "venvery says no" if not same else f"venvery and {' and '.join(same)} say no"
-    if same:
-        return f"as {' and '.join(same)}, not as {' and '.join(others)}"
-    peers = [answers[tool].pins for tool in others]
-    if len(peers) > 1 and peers[0] == peers[1]:
-        return "peers agree, venvery differs"
-    return "all differ"
-
-
-def difference(ours: Pins, theirs: Pins) -> str:
-    """Say what differs, ours first."""
-    parts = []
+def differing(ours: Pins, theirs: Pins) -> list[tuple[str, str, str, str]]:
+    """Classify each pin that differs."""
+    found = []
     for project in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(project, "–"), theirs.get(project, "–")
-        if mine != other:
-            parts.append(f"{project} {mine} / {other}")
-    return ", ".join(parts)
+        mine, other = ours.get(project), theirs.get(project)
+        if mine is None or other is None:
+            found.append((project, mine or "–", other or "–", "only theirs" if mine is None else "only ours"))
+        elif Version(mine) != Version(other):
+            kind = "ours newer" if Version(mine) > Version(other) else "theirs newer"
+            if Version(mine).is_prerelease != Version(other).is_prerelease:
+                kind = f"pre-release policy, {kind}"
+            found.append((project, mine, other, kind))
+    return found
 
 
-def accepted(tools: Tools, one: Input, ours: Pins, answers: Mapping[str, Answer]) -> list[str]:
-    """Let the others check our answer: with our pins as constraints they must arrive at it."""
-    limits = tools.scratch / "ours.txt"
-    limits.write_text("".join(f"{project}=={version}\n" for project, version in ours.items()))
-    notes = []
-    for tool in answers:
-        if tool == "venvery":
-            continue
-        checked = tools.ask_uv(one, limits) if tool == "uv" else tools.ask_pip(one, limits)
-        assert checked is not None
-        if checked.pins == ours:
-            notes.append(f"{tool} accepts our answer")
-        elif checked.pins is None:
-            notes.append(f"{tool} REFUSES our answer: {checked.said[:600]}")
-        else:
-            notes.append(f"{tool} CHANGES our answer: {difference(ours, checked.pins)}")
-    return notes
-
-
-def report(comparisons: Sequence[Comparison]) -> str:
+def report(done: Sequence[Comparison], index: FrozenIndex, versions: str) -> str:
     """Write everything as Markdown."""
     lines = ["# venvery, uv and pip on the same requirements", ""]
-    lines += [f"- {count} × {name}" for name, count in Counter(c.verdict for c in comparisons).most_common()]
-    lines += ["", "| input | target | venvery | uv | pip | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
-    for c in comparisons:
+    recording = index.recording
+    lines.append(
+        f"{versions}. {len(done)} requirement sets, on an index that stands still at {recording.frozen}: "
+        f"{sum(page is not None for page in recording.pages.values()):,} projects with "
+        f"{sum(len(page or ()) for page in recording.pages.values()):,} files, "
+        f"{len(recording.metadata):,} files' metadata. Wheels only."
+    )
+    lines += ["", "| | uv | pip |", "| --- | ---: | ---: |"]
+    for label, test in _COUNTS.items():
+        cells = [str(sum(test(c, tool) for c in done)) for tool in ("uv", "pip")]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    wrong = {tool: sum(bool(c.faults.get(tool)) for c in done) for tool in ("venvery", "uv", "pip")}
+    judged = {tool: sum(tool in c.faults for c in done) for tool in ("venvery", "uv", "pip")}
+    lines += ["", "Judged by `check_answer.py`, which reads the metadata and knows no solver:", ""]
+    lines += [f"- {tool}: {wrong[tool]} of {judged[tool]} answers are wrong" for tool in wrong]
+    classes = Counter(kind for c in done for pins in c.differing.values() for *_, kind in pins)
+    lines += [
+        "",
+        "Pins that differ, by class: " + (", ".join(f"{n} × {k}" for k, n in classes.most_common()) or "none"),
+    ]
+    lines += [
+        "",
+        "| input | target | venvery | uv | pip | uv is | pip is |",
+        "| --- | --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for c in done:
         cells = [_cell(c.answers.get(tool)) for tool in ("venvery", "uv", "pip")]
-        lines.append(
-            f"| {c.input.name} | {c.input.python} {c.input.platform} | {' | '.join(cells)} | {c.verdict} |"
-        )
-    for c in comparisons:
-        if c.notes:
-            lines += ["", f"## {c.input.name}: {c.verdict}", "", *(f"- {note}" for note in c.notes)]
+        cells += [c.verdict("uv"), c.verdict("pip")]
+        lines.append(f"| {c.input.name} | {c.place.python} {c.place.platform} | {' | '.join(cells)} |")
+    for c in done:
+        notes = _notes(c)
+        if notes:
+            lines += ["", f"## {c.input.name}", "", *notes]
     return "\n".join(lines) + "\n"
+
+
+_COUNTS = {
+    "same pins, or all say no": lambda c, tool: c.verdict(tool) == "same",
+    "both have an answer, pins differ": lambda c, tool: c.verdict(tool).endswith("differ"),
+    "we have an answer, they say no": lambda c, tool: c.verdict(tool) == "says no",
+    "they have an answer, we say no": lambda c, tool: c.verdict(tool) == "SAYS YES",
+    "they give up": lambda c, tool: c.verdict(tool) == "gives up",
+    "cannot be asked": lambda c, tool: c.verdict(tool) == "–",
+}
+
+
+def _notes(c: Comparison) -> list[str]:
+    notes = []
+    for tool, pins in c.differing.items():
+        if pins:
+            notes += [f"| against {tool} | ours | theirs | |", "| --- | --- | --- | --- |"]
+            notes += [f"| {project} | {mine} | {other} | {kind} |" for project, mine, other, kind in pins]
+            notes.append("")
+    for tool, answer in c.answers.items():
+        if answer.pins is None and (answer.gave_up or any(a.pins is not None for a in c.answers.values())):
+            notes.append(f"- {tool}: {answer.said[:700]}")
+        if c.faults.get(tool):
+            notes.append(f"- {tool} is wrong: {'; '.join(c.faults[tool][:8])}")
+    return notes[:-1] if notes and not notes[-1] else notes
 
 
 def _cell(answer: Answer | None) -> str:
@@ -265,34 +335,48 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="*", help="inputs, by name (all)")
     parser.add_argument("--without", choices=["pip"], action="append", default=[], help="leave a peer out")
+    parser.add_argument("--record", action="store_true", help="ask the live index for what is not recorded yet")
+    parser.add_argument("--frozen", help="with --record, begin anew: nothing uploaded since this moment is there")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where the report goes")
     options = parser.parse_args()
     uv = find_uv()
     if uv is None:
         print("error: uv was not found\nhint: put it on PATH, or name it with VENVERY_TEST_UV", file=sys.stderr)
         return 2
-    reason = why_not()
-    if reason is not None:
-        print(f"error: the index that pip is configured for does not answer: {reason}", file=sys.stderr)
-        return 3
+    live = configured_index() if options.record else None
+    recording = Recording(options.frozen) if options.frozen else Recording.load(WORLD)
     inputs = [read_input(path) for path in sorted((HERE / "inputs").glob("*.txt"))]
     if options.names:
         inputs = [one for one in inputs if one.name in options.names]
     scratch = Path(tempfile.mkdtemp(prefix="differential-"))
-    comparisons = []
+    done: list[Comparison] = []
     try:
-        tools = Tools(scratch, uv)
-        for one in inputs:
-            comparisons.append(compare(tools, one, with_pip="pip" not in options.without))
-            last = comparisons[-1]
-            print(f"{one.name}: {last.verdict}", *last.notes, sep="\n    ", file=sys.stderr, flush=True)
+        with FrozenIndex(recording, live) as index:
+            tools = Tools(scratch, uv, index.url)
+            for one in inputs:
+                last = compare(tools, one, index, with_pip="pip" not in options.without)
+                done.append(last)
+                seen = ", ".join(f"{tool} {last.verdict(tool)}" for tool in ("uv", "pip"))
+                print(f"{one.name}: {seen}", *_notes(last), sep="\n    ", file=sys.stderr, flush=True)
+            text = report(done, index, _versions(uv))
+            for key in sorted(index.missed):
+                print(f"not recorded: {key}", file=sys.stderr)
     finally:
+        if live is not None:
+            recording.save(WORLD)
         shutil.rmtree(scratch, ignore_errors=True)
-    text = report(comparisons)
+    if not options.names:
+        options.results.mkdir(parents=True, exist_ok=True)
+        (options.results / "differential.md").write_text(text, encoding="utf-8")
     print(text)
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "differential.md").write_text(text, encoding="utf-8")
-    return 0 if all("REFUSES" not in note for c in comparisons for note in c.notes) else 1
+    return (
+        1 if any(c.faults.get("venvery") or "SAYS YES" in (c.verdict("uv"), c.verdict("pip")) for c in done) else 0
+    )
+
+
+def _versions(uv: Path) -> str:
+    said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=True).stdout.split()
+    return f"venvery beside uv {said[1]} and pip; {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":
