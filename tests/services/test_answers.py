@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.helpers import TINY
 from tests.catalog.opened import Clock, of
-from tests.services.opening import JOB, TARGET, Opened, ask, in_house
+from tests.services.opening import JOB, TARGET, Opened, ask, in_house, versions
 from tests.support.index_server import IndexServer
 from tests.support.running import ServerProcess, Venvery
 from tests.support.wheels import make_wheel
@@ -70,6 +70,24 @@ def test_a_release_that_it_rests_on_ends_it(index: IndexServer, data_dir: Path) 
         clock.now += 601
         assert await ask(opened) == ({**TINY, "asgiref": "3.9"}, False)
         assert await ask(opened) == ({**TINY, "asgiref": "3.9"}, True)
+
+    in_house(data_dir, index, work, clock=clock)
+
+
+def test_files_that_moved_end_it(index: IndexServer, serve_index: ServeIndex, data_dir: Path) -> None:
+    clock = Clock()
+    moved = serve_index(index.world)
+
+    async def work(opened: Opened) -> None:
+        await ask(opened)
+        for name in TINY:
+            index.fault(f"/simple/{name}/", "redirect", location=f"{moved.origin}/simple/{name}/")
+        index.fault("/files/*", "status", status=404)
+        clock.now += 601
+        answered = await opened.house.resolve(opened.house.read(JOB))
+        assert (versions(answered.lock), answered.remembered) == (TINY, False)
+        assert all(file.url.startswith(moved.origin) for pin in answered.lock.pins for file in pin.files)
+        await opened.house.environment(opened.house.read(JOB))
 
     in_house(data_dir, index, work, clock=clock)
 

@@ -187,16 +187,13 @@ def _given_times(before: dict[str, Any]) -> dict[tuple[str, str | None], float]:
 
 
 def revision_of(rows: dict[str, Any]) -> str:
-    """Give a digest of everything in the rows that resolution, or a client of the simple API, can see.
+    """Give a digest of everything in the rows that a lock, or a client of the simple API, can show.
 
-    Where a file lies is no part of it as long as its hash is: a mirror may move files. Nor is the time at
-    which we first saw it.
+    Where a file lies is part of it: locks say it, and what was remembered must not lead where nothing is any more.
+    The time at which we first saw a file is not.
     """
     pythons = rows["pythons"]
-    visible = [
-        (row[0], row[6] or (row[12], row[1], row[2]), row[7], pythons[row[8]], row[9], row[10], row[11], row[13])
-        for row in rows["files"]
-    ]
+    visible: list[tuple[Any, ...]] = [(*row[:3], *row[6:8], pythons[row[8]], *row[9:]) for row in rows["files"]]
     if rows["status"] is not None:
         visible.append(tuple(rows["status"]))
     # The second format of marshal is settled since Python 2.5 and says every value in one way only; JSON
