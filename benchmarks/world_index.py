@@ -7,6 +7,7 @@ has none. While it records it stands before a live catalog, and notes all that i
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -147,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
 def _simple(listing: Listing) -> dict[str, Any]:
     files = []
     for file in listing.files:
-        entry: dict[str, Any] = {"filename": file.filename, "url": f"/files/{file.filename}", "hashes": {}}
+        digest = file.sha256 or hashlib.sha256(file.filename.encode()).hexdigest()  # a world may have none
+        entry: dict[str, Any] = {"filename": file.filename, "url": f"/files/{file.filename}"}
+        entry |= {"hashes": {"sha256": digest}, "size": file.size or len(file.filename) << 10}
         if file.requires_python is not None:
             entry["requires-python"] = file.requires_python
         if file.yanked is not None:

@@ -170,7 +170,17 @@ def test_the_explanation_is_text_and_tree(shared_server: ServerProcess, tmp_path
     assert trees, problem
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b'{"requirements": ["a"], "requirements": '])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"requirements": ["a"], "requirements": ',
+        rb'{"requirements": ["idna ; python_version > \"\ud800\""]}',
+        b'{"requirements": NaN}',
+    ],
+)
 def test_bodies_that_are_no_json(shared_server: ServerProcess, tmp_path: Path, body: bytes) -> None:
     (tmp_path / "body").write_bytes(body)
     answer = curl(tmp_path, f"{shared_server.url}/v1/resolve", *JSON, "--data-binary", f"@{tmp_path / 'body'}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import urllib.request
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from tests.support.wheels import make_wheel
 from venvery.errors import SourceUnreachable, Unsatisfiable
 from venvery.model.names import normalize
 from venvery.model.sources import SourceSpec
-from venvery.services.answers import request_key
+from venvery.services.answers import Answers, request_key
 from venvery.services.documents import Defaults, read_body
 from venvery.storage.database import Database
 
@@ -251,6 +253,25 @@ def test_folders_are_looked_at_again_after_a_moment(index: IndexServer, data_dir
         assert await ask(opened) == ({**flat, "idna": "3.8"}, False)
 
     in_house(data_dir, sources, work, clock=clock)
+
+
+def test_what_weighs_too_much_is_let_go_and_still_remembered(index: IndexServer, data_dir: Path) -> None:
+    async def work(opened: Opened) -> None:
+        house = opened.house
+        house.answers = answers = Answers(opened.catalog, opened.database, house.policing, most_weight=1)
+        first = weakref.ref((await house.resolve(house.read(JOB))).answer)
+        await answers.flush()
+        assert first() is not None, "the newest is held whatever it weighs"
+        other = {"requirements": ["idna"], "target": TARGET}
+        assert not (await house.resolve(house.read(other))).remembered
+        await answers.flush()
+        gc.collect()
+        assert first() is None, "nothing else holds it"
+        before = len(index.requests)
+        assert await ask(opened) == (TINY, True)
+        assert len(index.requests) == before
+
+    in_house(data_dir, index, work)
 
 
 def test_the_database_keeps_what_was_used_last(data_dir: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast, get_args
 from urllib.parse import quote, unquote, urljoin
 
+import orjson
+
 from venvery.catalog.anchors import Attributes, Page, PlainAnchor, attributes_of, read_carefully, read_plainly
 from venvery.errors import SourceGarbage
-from venvery.model.files import ProjectState, ProjectStatus
+from venvery.model.files import MAX_SIZE, ProjectState, ProjectStatus
 
 __all__ = ["Link", "ProjectPage", "parse_html", "parse_json"]
 
@@ -46,7 +47,7 @@ class ProjectPage(NamedTuple):
 def parse_json(body: bytes, base: str) -> ProjectPage:
     """Read a project page in JSON (PEP 691). Raises `SourceGarbage`."""
     try:
-        page = json.loads(body)
+        page = orjson.loads(body)
         version = str(page["meta"]["api-version"])
         entries = page["files"]
     except (ValueError, KeyError, TypeError):
@@ -80,7 +81,7 @@ def _json_link(entry: dict[str, Any], join: _Joiner) -> Link | None:
         requires_python=python if isinstance(python, str) and python.strip() else None,
         yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
         core_metadata=_hash_of(metadata),
-        size=size if isinstance(size, int) and size >= 0 else None,
+        size=size if isinstance(size, int) and 0 <= size <= MAX_SIZE else None,
         upload_time=_seconds(entry.get("upload-time")),
         provenance=_web(entry.get("provenance"), join),
     )

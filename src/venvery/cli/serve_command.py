@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+COLLECT_AFTER = 10_000
+"""New objects after which Python looks for cycles among them; its own 700 interrupt every search several times."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets the event loop go on; Python's own 5 ms are felt by all."""
 
@@ -38,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     listening = _listen(configuration.host, configuration.port)
     host, port = listening.getsockname()[:2]
     app = create_app(lambda: open_house(configuration))
+    gc.set_threshold(COLLECT_AFTER)
+    gc.freeze()  # what was imported stays, and need not be looked through ever again
     say(f"venvery serves http://{f'[{host}]' if ':' in host else host}:{port} from {configuration.data}")
     server = uvicorn.Server(
         uvicorn.Config(

@@ -23,6 +23,7 @@ from venvery.model.names import NormalizedName, normalize
 from venvery.model.versions import InvalidVersion, Version, parse_version
 
 __all__ = [
+    "MAX_SIZE",
     "CoreMetadata",
     "DistFile",
     "FileName",
@@ -34,6 +35,9 @@ __all__ = [
     "expand_tag",
     "parse_filename",
 ]
+
+MAX_SIZE = 2**63 - 1
+"""Bytes; what claims to be larger lies."""
 
 Kind = Literal["wheel", "sdist"]
 ProjectState = Literal["active", "archived", "quarantined", "deprecated"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
+import orjson
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 
@@ -108,8 +108,8 @@ def _flag(name: str, value: str) -> bool:
 
 def _parse_json(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        body = orjson.loads(raw)
+    except ValueError as error:
         raise BadInput(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadInput("the body is not a JSON object")

@@ -6,6 +6,7 @@ to be looked at, the request goes on to the route. It knows no one's rights: wha
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ Key = tuple[bytes, ...]
 class Seen:
     """What a request got."""
 
-    answer: Answer
+    answer: weakref.ref[Answer]
+    """Held where all answers are held, and for as long."""
     answers: Answers
     """Those of its view."""
     form: LockFormat
@@ -45,13 +47,14 @@ class Lane:
         self._seen: OrderedDict[Key, Seen] = OrderedDict()
         self._bytes = 0
 
-    def find(self, key: Key) -> tuple[Seen, float] | None:
+    def find(self, key: Key) -> tuple[Seen, Answer, float] | None:
         """Give what a request got before, if that certainly still holds, and how old its listings are."""
         seen = self._seen.get(key)
-        if seen is None or not seen.answers.holds_now(seen.answer):
+        answer = None if seen is None else seen.answer()
+        if seen is None or answer is None or not seen.answers.holds_now(answer):
             return None
         self._seen.move_to_end(key)
-        return seen, seen.answers.age(seen.answer)
+        return seen, answer, seen.answers.age(answer)
 
     def remember(self, key: Key, seen: Seen) -> None:
         """Note what a request got."""
@@ -115,8 +118,8 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
     return next_message
 
 
-async def _answer(send: Send, seen: Seen, age: float) -> None:
-    body = seen.answer.render(seen.form)
+async def _answer(send: Send, seen: Seen, answer: Answer, age: float) -> None:
+    body = answer.render(seen.form)
     headers = [
         (b"content-length", b"%d" % len(body)),
         (b"content-type", seen.media_type),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -48,7 +50,8 @@ async def resolve(request: Request) -> Response:
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
     if "venvery.lane" in request.scope:
         lane, key = request.scope["venvery.lane"]
-        lane.remember(key, Seen(answered.answer, answered.answers, form, content_type.encode()))
+        seen = Seen(weakref.ref(answered.answer), answered.answers, form, content_type.encode())
+        lane.remember(key, seen)
     return Response(
         answered.answer.render(form),
         media_type=content_type,

@@ -26,8 +26,10 @@ from venvery.storage.database import Database
 
 __all__ = ["Answer", "Answered", "Answers", "request_key"]
 
-MOST_HELD = 1024
+MOST_HELD = 16_384
 """Answers that are held in memory."""
+MOST_WEIGHT = 256 * 1024**2
+"""Bytes that they may weigh together."""
 MOST_STORED = 20_000
 """Answers that are kept in the database; those that were not used for longest go first."""
 _TIDY_EVERY = 256
@@ -38,7 +40,18 @@ _WRITE_AFTER = 0.05
 class Answer:
     """A lock, the revisions of all listings that were looked at to find it, and what it looks like written."""
 
-    __slots__ = ("_rendered", "changes", "checked_at", "ends_at", "footprint", "fresh_until", "lock", "policy")
+    __slots__ = (
+        "__weakref__",
+        "_rendered",
+        "changes",
+        "checked_at",
+        "ends_at",
+        "footprint",
+        "fresh_until",
+        "lock",
+        "policy",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -50,6 +63,8 @@ class Answer:
     ) -> None:
         self.lock = lock
         self.footprint = footprint
+        self.weight = _weight(lock)
+        """Bytes that it may come to, every form written."""
         self.policy = policy
         """The identity of the policy on releases under which it was found."""
         self.ends_at = float("inf") if ends_at is None else ends_at.timestamp()
@@ -89,13 +104,21 @@ class Answers:
     """Remembers answers, in memory and in the database. Belongs to one event loop, as the catalog does."""
 
     def __init__(
-        self, catalog: Catalog, database: Database, policing: Policing, *, most_held: int = MOST_HELD
+        self,
+        catalog: Catalog,
+        database: Database,
+        policing: Policing,
+        *,
+        most_held: int = MOST_HELD,
+        most_weight: int = MOST_WEIGHT,
     ) -> None:
         self._catalog = catalog
         self._policing = policing
         self._database = database
         self._most_held = most_held
+        self._most_weight = most_weight
         self._held: OrderedDict[str, Answer] = OrderedDict()
+        self._weight = 0
         self._writing: set[asyncio.Task[None]] = set()
         self._written = 0
         self._in_haste = asyncio.Event()
@@ -134,7 +157,7 @@ class Answers:
         if await self._still_holds(answer):
             return answer
         if self._held.get(key) is answer:
-            del self._held[key]
+            self._let_go(key)
         return None
 
     def put(self, key: str, answer: Answer) -> None:
@@ -153,10 +176,15 @@ class Answers:
         self._in_haste.clear()
 
     def _hold(self, key: str, answer: Answer) -> None:
+        if key in self._held:
+            self._let_go(key)
         self._held[key] = answer
-        self._held.move_to_end(key)
-        while len(self._held) > self._most_held:
-            self._held.popitem(last=False)
+        self._weight += answer.weight
+        while len(self._held) > 1 and (len(self._held) > self._most_held or self._weight > self._most_weight):
+            self._let_go(next(iter(self._held)))
+
+    def _let_go(self, key: str) -> None:
+        self._weight -= self._held.pop(key).weight
 
     async def _still_holds(self, answer: Answer) -> bool:
         """Ask again for every listing that is past the freshness window, all at once, and compare revisions."""
@@ -215,6 +243,12 @@ class Answers:
             await asyncio.wait_for(self._in_haste.wait(), _WRITE_AFTER)
         with suppress(VenveryError):  # the answer is right all the same; the next process computes it again
             await asyncio.to_thread(write)
+
+
+def _weight(lock: Lock) -> int:
+    """Estimate the bytes of a lock with everything that is made from it; sparing one look at each part of it."""
+    parts = sum(1 + len(pin.files) + len(pin.edges) for pin in lock.pins)
+    return 4096 + 1024 * (parts + len(lock.requirements))
 
 
 def request_key(request: ResolveRequest, catalog: str, said: tuple[str, ...] = ()) -> str:

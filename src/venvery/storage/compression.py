@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
+
+import orjson
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -18,9 +19,9 @@ _LEVEL = 3
 
 def pack(value: Any) -> bytes:
     """Encode and compress a plain value."""
-    return zstd.compress(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), _LEVEL)
+    return zstd.compress(orjson.dumps(value), _LEVEL)
 
 
 def unpack(data: bytes) -> Any:
     """Read back what `pack` made."""
-    return json.loads(zstd.decompress(data))
+    return orjson.loads(zstd.decompress(data))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from venvery.errors import BadInput, BadLock, LimitExceeded
-from venvery.model.files import DistFile, parse_filename
+from venvery.model.files import MAX_SIZE, DistFile, parse_filename
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.names import NormalizedName, normalize, parse_name
 from venvery.model.requirements import Requirement, parse_requirement
@@ -202,8 +202,8 @@ def _file(place: _Place, project: NormalizedName, version: Version) -> DistFile:
     if not _URL.match(url):
         raise place.wrong("url", "is not an http, https or file URL")
     size = place.maybe("size", int)
-    if size is not None and size < 0:
-        raise place.wrong("size", "is negative")
+    if size is not None and not 0 <= size <= MAX_SIZE:
+        raise place.wrong("size", "is no number of bytes")
     return DistFile(
         filename=filename,
         url=url,

@@ -23,7 +23,7 @@ from packaging.pylock import (
 from packaging.tags import Tag
 
 from venvery.errors import BadLock, BadRequirement, LimitExceeded
-from venvery.model.files import DistFile, parse_filename
+from venvery.model.files import MAX_SIZE, DistFile, parse_filename
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.names import NormalizedName
 from venvery.model.requirements import Requirement, parse_requirement
@@ -170,6 +170,8 @@ def _file(
     sha256 = hashes.get("sha256")
     if sha256 is not None and not _SHA256.match(sha256):
         raise BadLock(f"{place}: the sha256 of {filename} is not 64 hex digits")
+    if entry.size is not None and not 0 <= entry.size <= MAX_SIZE:
+        raise BadLock(f"{place}: the size of {filename} is no number of bytes")
     return DistFile(
         filename=filename,
         url=_url(entry, place, directory),
