@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher", "storage_key"]
 
-PIECE = 1 << 20
+PIECE = 256 * 1024
 """Bytes that are hashed and written at a time, away from the event loop."""
 
 

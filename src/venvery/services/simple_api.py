@@ -74,7 +74,7 @@ class SimpleApi:
         self._pages: OrderedDict[tuple[NormalizedName, Form], StoredPage] = OrderedDict()
         self._bytes = 0
         self._writing: Shared[tuple[NormalizedName, Form, str], StoredPage] = Shared()
-        self._roots: dict[Form, tuple[float, StoredPage]] = {}
+        self._roots: dict[Form, tuple[float, int, StoredPage]] = {}
         self._asking: set[asyncio.Future[Any]] = set()
         self._troubled_until = 0.0
 
@@ -122,11 +122,11 @@ class SimpleApi:
 
     async def root(self, form: Form) -> Shown:
         """Give the list of projects: those that are held here, and those that indexes were asked for before."""
-        now = self._catalog.clock()
-        made_at, page = self._roots.get(form, (0.0, None))
-        if page is None or not 0 <= now - made_at < ROOT_EVERY:
+        now, changes = self._catalog.clock(), self._catalog.changes
+        made_at, counted, page = self._roots.get(form, (0.0, -1, None))
+        if page is None or counted != changes or not 0 <= now - made_at < ROOT_EVERY:
             page = await asyncio.to_thread(self._write_root, form, self._catalog.revisions())
-            self._roots[form] = now, page
+            self._roots[form] = now, changes, page
         return Shown(page)
 
     async def learnt(self, listing: Listing) -> Learnt:
