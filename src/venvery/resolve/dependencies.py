@@ -65,20 +65,9 @@ def parse_dependency(text: str) -> Dependency | str:
 
 
 @lru_cache(maxsize=16_384)
-def _from_text(
-    text: str,
-    project: NormalizedName,
-    extras: frozenset[NormalizedName],
-    specifier: SpecifierSet,
-    marker: Marker | None,
-    url: str | None,
-) -> Dependency:
-    return _dependency(text, project, extras, specifier, marker, url)
-
-
 def from_requirement(requirement: Requirement) -> Dependency:
-    """Reduce a requirement of the request."""
-    return _from_text(
+    """Reduce a requirement of the request; equal ones, those of equal text, give the same object."""
+    return _dependency(
         requirement.text,
         requirement.project,
         requirement.extras,

@@ -2,65 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from venvery.model.files import DistFile
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.names import NormalizedName
 from venvery.model.requests import ResolveRequest
-from venvery.model.versions import Version
-from venvery.resolve.dependencies import facts_of, from_requirement
+from venvery.resolve.question import Question
 from venvery.resolve.solver import Pick
 from venvery.resolve.views import Dependencies
 
 __all__ = ["Answer", "make_lock"]
 
-Answer = dict[NormalizedName, Pick]
-"""What one target gets."""
 
-_NOWHERE: frozenset[int] = frozenset()
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one target gets."""
+
+    question: Question
+    picks: Mapping[NormalizedName, Pick]
 
 
 def make_lock(request: ResolveRequest, answers: Sequence[Answer]) -> Lock:
     """Merge one answer per target into one lock: one pin per project and version."""
-    places: dict[tuple[NormalizedName, Version], dict[int, Pick]] = {}
-    for index, answer in enumerate(answers):
-        for project, pick in answer.items():
-            version = pick.view.universe.versions[pick.version]
-            places.setdefault((project, version), {})[index] = pick
-    asked = _asked(request)
-    pins = tuple(
-        _pin(project, version, picks, not asked.get(project, _NOWHERE).isdisjoint(picks))
-        for (project, version), picks in sorted(places.items())
-    )
+    pins: list[Pin] = []
+    warnings: list[str] = []
+    for pin, picks in _pins_of_one(answers[0]) if len(answers) == 1 else _pins_of_several(answers):
+        pins.append(pin)
+        warnings += _warnings(pin, picks)
     return Lock(
-        targets=request.targets, pins=pins, requirements=request.requirements, warnings=_warnings(pins, places)
+        targets=request.targets, pins=tuple(pins), requirements=request.requirements, warnings=tuple(warnings)
     )
 
 
-def _asked(request: ResolveRequest) -> dict[NormalizedName, set[int]]:
-    """Give the projects that the request names, with the targets on which it does."""
-    asked: dict[NormalizedName, set[int]] = {}
-    for requirement in request.requirements:
-        dependency = from_requirement(requirement)
-        for index, target in enumerate(request.targets):
-            if facts_of(target).holds(dependency):
-                asked.setdefault(requirement.project, set()).add(index)
-    return asked
+def _pins_of_one(answer: Answer) -> Iterator[tuple[Pin, Sequence[Pick]]]:
+    """Give the pins of the only target; one that says nothing but what the catalog does is made only once."""
+    question, picks = answer.question, answer.picks
+    for project in sorted(picks):
+        pick = picks[project]
+        requested = question.names(project)
+        if question.rewrites:
+            yield _pin(project, {0: pick}, [answer], requested=requested), (pick,)
+            continue
+        key = pick.version, pick.extras, requested
+        pin = pick.view.find_pin(key)
+        if pin is None:
+            pin = _pin(project, {0: pick}, [answer], requested=requested)
+            pick.view.keep_pin(key, pin)
+        yield pin, (pick,)
 
 
-def _pin(project: NormalizedName, version: Version, picks: dict[int, Pick], requested: bool) -> Pin:
+def _pins_of_several(answers: Sequence[Answer]) -> Iterator[tuple[Pin, Sequence[Pick]]]:
+    """Give the pins of all targets, by project and then version."""
+    places: dict[tuple[NormalizedName, int], dict[int, Pick]] = {}
+    for index, answer in enumerate(answers):
+        for project, pick in answer.picks.items():
+            places.setdefault((project, pick.version), {})[index] = pick
+    for (project, _version), picks in sorted(places.items(), key=lambda place: place[0]):
+        requested = any(answers[index].question.names(project) for index in picks)
+        yield _pin(project, picks, answers, requested=requested), tuple(picks.values())
+
+
+def _pin(project: NormalizedName, picks: dict[int, Pick], answers: Sequence[Answer], *, requested: bool) -> Pin:
     first = next(iter(picks.values()))
-    files = _files(list(picks.values()))
     digests = first.view.rules.hashes
     return Pin(
         project=project,
-        version=version,
-        files=files,
+        version=first.view.universe.versions[first.version],
+        files=_files(list(picks.values())),
         targets=tuple(sorted(picks)),
         extras=tuple(sorted({extra for pick in picks.values() for extra in pick.extras})),
         requires_python=_requires_python(first),
-        edges=_edges(project, picks),
+        edges=_edges(project, picks, answers),
         requested=requested,
         hashes=tuple(sorted(digests)) if digests is not None else (),
     )
@@ -86,35 +100,27 @@ def _files(picks: Sequence[Pick]) -> tuple[DistFile, ...]:
     return (*wheels.values(), *sdists.values())
 
 
-def _edges(project: NormalizedName, picks: dict[int, Pick]) -> tuple[Edge, ...]:
+def _edges(project: NormalizedName, picks: dict[int, Pick], answers: Sequence[Answer]) -> tuple[Edge, ...]:
     targets: dict[tuple[NormalizedName, str], list[int]] = {}
     for index, pick in picks.items():
-        for dependency in pick.dependencies:
+        for dependency in dict.fromkeys(answers[index].question.effective_all(pick.stated())):
             if dependency.project != project:
                 targets.setdefault((dependency.project, dependency.text), []).append(index)
     return tuple(Edge(wanted, text, tuple(sorted(indexes))) for (wanted, text), indexes in sorted(targets.items()))
 
 
-def _warnings(
-    pins: Sequence[Pin], places: dict[tuple[NormalizedName, Version], dict[int, Pick]]
-) -> tuple[str, ...]:
-    """Tell of extras that do not exist and of yanked releases."""
-    told = []
-    for pin in pins:
-        if pin.extras:
-            pick = next(iter(places[pin.project, pin.version].values()))
-            known = pick.view.dependencies(pick.version)
-            provides = known.provides if isinstance(known, Dependencies) else frozenset()
-            told += [
-                f"{pin.project} {pin.version} does not provide the extra {extra!r}"
-                for extra in pin.extras
-                if extra not in provides
-            ]
-        told += _passed_over(pin, places[pin.project, pin.version].values())
-        if pin.files and pin.files[0].yanked is not None:  # yanked files only stand alone
-            reason = next((f": {file.yanked}" for file in pin.files if file.yanked), "")
-            told.append(f"{pin.project} {pin.version} is yanked{reason}")
-    return tuple(told)
+def _warnings(pin: Pin, picks: Sequence[Pick]) -> Iterator[str]:
+    """Tell of extras that do not exist, of yanked releases and of better versions that were passed over."""
+    if pin.extras:
+        known = picks[0].view.dependencies(picks[0].version)
+        provides = known.provides if isinstance(known, Dependencies) else frozenset()
+        for extra in pin.extras:
+            if extra not in provides:
+                yield f"{pin.project} {pin.version} does not provide the extra {extra!r}"
+    yield from _passed_over(pin, picks)
+    if pin.files and pin.files[0].yanked is not None:  # yanked files only stand alone
+        reason = next((f": {file.yanked}" for file in pin.files if file.yanked), "")
+        yield f"{pin.project} {pin.version} is yanked{reason}"
 
 
 def _passed_over(pin: Pin, picks: Iterable[Pick]) -> Iterable[str]:

@@ -16,7 +16,7 @@ from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, TargetFacts, facts_of, from_requirement
 from venvery.resolve.policies import Policies, policies_of
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import CoolDown, FileRules, View, Way, view_of
+from venvery.resolve.views import CoolDown, FileRules, View, Way, interned, view_of
 
 __all__ = ["Question", "Wishes", "cool_down"]
 
@@ -44,7 +44,8 @@ class Question:
         self._sources = dict(request.options.sources)
         self._others = tuple(facts_of(other) for other in request.targets if other != target)
         self._overrides = self._overridden()
-        self._rewrites = bool(self._overrides or self.options.excludes)
+        self.rewrites = bool(self._overrides or self.options.excludes)
+        """True when dependencies are not taken as they are stated."""
         self.roots: list[tuple[Requirement, Dependency]] = []
         """The requirements that count, overrides applied."""
         self._stated: dict[NormalizedName, list[Requirement]] = {}
@@ -58,6 +59,11 @@ class Question:
             if self.facts.holds(from_requirement(bound)):
                 self._bounds.setdefault(bound.project, []).append(bound)
 
+        hashed = {one.project for one in (*request.requirements, *request.constraints) if one.hashes}
+        self._particular = hashed | self._sources.keys()
+        """The projects of which the request says which files they may have."""
+        self._usual: dict[tuple[bool, bool], FileRules] = {}
+
     def _overridden(self) -> dict[NormalizedName, list[Dependency]]:
         overrides: dict[NormalizedName, list[Dependency]] = {}
         for override in self.options.overrides:
@@ -65,6 +71,10 @@ class Question:
             if self.facts.holds(from_requirement(override)):
                 replacing.append(from_requirement(override))
         return overrides
+
+    def names(self, project: NormalizedName) -> bool:
+        """Tell whether the request itself names a project."""
+        return project in self._stated
 
     def effective(self, dependency: Dependency) -> Sequence[Dependency]:
         """Apply overrides and excludes to a dependency."""
@@ -75,7 +85,7 @@ class Question:
 
     def effective_all(self, dependencies: Iterable[Dependency]) -> Sequence[Dependency]:
         """Apply overrides and excludes to all dependencies of a version."""
-        if self._rewrites:
+        if self.rewrites:
             return [effective for dependency in dependencies for effective in self.effective(dependency)]
         return dependencies if isinstance(dependencies, tuple) else tuple(dependencies)
 
@@ -98,6 +108,16 @@ class Question:
         return view_of(universe, self.facts, self._rules(universe))
 
     def _rules(self, universe: Universe) -> FileRules:
+        project = universe.project
+        if self._policy or project in self._particular or _is_direct(universe):
+            return interned(self._particular_rules(universe))
+        kinds = project not in self.options.no_binary, project not in self.options.only_binary
+        rules = self._usual.get(kinds)
+        if rules is None:
+            rules = self._usual[kinds] = interned(self._particular_rules(universe))
+        return rules
+
+    def _particular_rules(self, universe: Universe) -> FileRules:
         project = universe.project
         hashes: frozenset[str] | None = None
         for requirement in (*self._stated.get(project, ()), *self.bounds(project)):

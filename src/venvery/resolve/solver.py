@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import NamedTuple
 
 from venvery.errors import LimitExceeded
 from venvery.model.names import NormalizedName
@@ -23,16 +23,22 @@ MAX_CONFLICTS = 10_000
 """A search with more is one that somebody made to be hard; real ones have at most some hundreds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A chosen version, and what it depends on here."""
+class Pick(NamedTuple):
+    """A chosen version."""
 
     view: View
     version: int
     extras: tuple[NormalizedName, ...]
-    dependencies: tuple[Dependency, ...]
-    passed_over: tuple[int, str] | None = None
+    passed_over: tuple[int, str] | None
     """A better version that could not be looked at, and why."""
+
+    def stated(self) -> Iterator[Dependency]:
+        """Give what it depends on, for its extras too."""
+        known = self.view.dependencies(self.version)
+        assert isinstance(known, Dependencies)
+        yield from known.base
+        for extra in self.extras:
+            yield from known.of_extra(extra)
 
 
 class NoAnswer(Exception):
@@ -189,30 +195,20 @@ class TargetSolver:
     # ------------------------------------------------------------------ the answer
 
     def _picks(self) -> dict[NormalizedName, Pick]:
-        picks = {}
+        picks, now, decided = {}, self.engine.now, self.engine.decided
         for project, number in self.packages.numbers.items():
-            if self.engine.decided >> number & 1:
-                view = self.packages[number].view
-                rank = self.engine.now[number].bit_length() - 2
-                extras = tuple(sorted(self.packages.extras_on(number)))
-                dependencies = self._dependencies(view, rank, extras)
-                picks[project] = Pick(view, rank, extras, dependencies, self._passed_over(number, rank))
+            if decided >> number & 1:
+                package, rank = self.packages[number], now[number].bit_length() - 2
+                extras = tuple(sorted(self.packages.extras_on(number))) if package.extras else ()
+                passed_over = self._passed_over(number, rank) if number in self._out else None
+                picks[project] = Pick(package.view, rank, extras, passed_over)
         return picks
-
-    def _dependencies(self, view: View, rank: int, extras: tuple[NormalizedName, ...]) -> tuple[Dependency, ...]:
-        known = view.dependencies(rank)
-        assert isinstance(known, Dependencies)
-        stated = list(known.base)
-        for extra in extras:
-            stated += known.of_extra(extra)
-        effective = self.question.effective
-        return tuple(dict.fromkeys(dependency for one in stated for dependency in effective(one)))
 
     def _passed_over(self, number: int, rank: int) -> tuple[int, str] | None:
         """Find the newest version above the chosen one that was out for want of usable metadata."""
         package = self.packages[number]
         newest = None
-        for why, versions in self._out.get(number, {}).items():
+        for why, versions in self._out[number].items():
             left = versions & package.fine & ~((4 << rank) - 1)
             for _terms, _dependency, mask in self.packages.active(package):
                 left &= mask

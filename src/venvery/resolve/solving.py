@@ -15,7 +15,7 @@ from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
 from venvery.resolve.protocol import Need, Resolution, Shelf
 from venvery.resolve.question import Question, Wishes, cool_down
-from venvery.resolve.solver import NoAnswer, TargetSolver
+from venvery.resolve.solver import NoAnswer, Pick, TargetSolver
 from venvery.resolve.universe import Universe
 
 __all__ = ["solve"]
@@ -69,17 +69,19 @@ class _Round:
         """Give the first target's version of each project."""
         found: dict[NormalizedName, Version] = {}
         for answer in self.answers:
-            for project, pick in answer.items():
+            for project, pick in answer.picks.items():
                 found.setdefault(project, pick.view.universe.versions[pick.version])
         return found
 
     def apart(self, one: Callable[[set[int]], int]) -> dict[NormalizedName, Version]:
         """Give the projects that have several versions, each with one of them, which may serve all targets."""
+        if len(self.answers) == 1:
+            return {}
         ranks: dict[NormalizedName, set[int]] = {}
         for answer in self.answers:
-            for project, pick in answer.items():
+            for project, pick in answer.picks.items():
                 ranks.setdefault(project, set()).add(pick.version)
-        universes = {p: pick.view.universe for answer in self.answers for p, pick in answer.items()}
+        universes = {p: pick.view.universe for answer in self.answers for p, pick in answer.picks.items()}
         return {p: universes[p].versions[one(found)] for p, found in ranks.items() if len(found) > 1}
 
 
@@ -88,18 +90,17 @@ def _solve_targets(request: ResolveRequest, shelf: Shelf, wishes: Wishes) -> Gen
     done = _Round()
     for target in request.targets:
         shared = Wishes(wishes.held, {**done.versions(), **wishes.shared})
-        answer, solver = yield from _solve_target(
-            Question(request, target, shared), shelf, len(request.targets) > 1
-        )
+        question = Question(request, target, shared)
+        picks, solver = yield from _solve_target(question, shelf, len(request.targets) > 1)
         done.decisions += solver.decisions
         done.conflicts += solver.engine.conflicts
-        done.answers.append(answer)
+        done.answers.append(Answer(question, picks))
     return done
 
 
 def _solve_target(
     question: Question, shelf: Shelf, several: bool
-) -> Generator[Need, None, tuple[Answer, TargetSolver]]:
+) -> Generator[Need, None, tuple[dict[NormalizedName, Pick], TargetSolver]]:
     solver = TargetSolver(question, shelf)
     try:
         return (yield from solver.run()), solver

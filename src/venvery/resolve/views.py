@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta
+from functools import lru_cache
 
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata
+from venvery.model.lock import Pin
 from venvery.model.names import NormalizedName
 from venvery.model.policy import ProjectPolicy, ReleaseRule
 from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
 from venvery.resolve.universe import Universe
 
-__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "Way", "view_of"]
+__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "Way", "interned", "view_of"]
 
+_MOST_PINS = 256
 _MOST_WAYS = 512
+
+PinKey = tuple[int, tuple[NormalizedName, ...], bool]
+"""A version, its extras that are asked for, and whether the request itself names the project."""
 
 Way = tuple[int, int, Dependency]
 """How some versions depend on another project: these versions, the versions that they allow, the dependency."""
@@ -95,6 +101,7 @@ class View:
         "_dependencies",
         "_files",
         "_metadata_files",
+        "_pins",
         "_stated",
         "_ways",
         "facts",
@@ -115,6 +122,7 @@ class View:
         self._dependencies: dict[int, Dependencies | Unusable] = {}
         self._files: dict[int, tuple[DistFile, ...]] = {}
         self._metadata_files: dict[int, DistFile] = {}
+        self._pins: dict[PinKey, Pin] = {}
         self._stated: dict[NormalizedName | None, tuple[int, Mapping[Dependency, int]]] = {}
         self._ways: dict[tuple[NormalizedName, NormalizedName | None], tuple[object, str, tuple[Way, ...]]] = {}
 
@@ -266,6 +274,16 @@ class View:
         self._stated[extra] = known, stated
         return stated
 
+    def find_pin(self, key: PinKey) -> Pin | None:
+        """Give a pin that was kept."""
+        return self._pins.get(key)
+
+    def keep_pin(self, key: PinKey, pin: Pin) -> None:
+        """Keep a pin for other answers that say the same of this project."""
+        if len(self._pins) >= _MOST_PINS:
+            self._pins = {}
+        self._pins[key] = pin
+
     def _read(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> Dependencies | Unusable:
         if isinstance(metadata, NoMetadata):
             return Unusable(metadata.reason, "needs-build" if metadata.needs_build else "no-metadata")
@@ -301,10 +319,16 @@ def _ways(stated: Mapping[Dependency, int], other: Universe) -> tuple[Way, ...]:
 
 
 def view_of(universe: Universe, facts: TargetFacts, rules: FileRules) -> View:
-    """Give the view of a universe, remembered for equal targets and rules."""
-    key = (id(facts), rules)
+    """Give the view of a universe, remembered for the same target and rules; `interned` makes equal rules one."""
+    key = (id(facts), id(rules))
     view = universe.find_view(key)
-    if view is None or view.facts is not facts:
+    if view is None or view.facts is not facts or view.rules is not rules:
         view = View(universe, facts, rules)
         universe.keep_view(key, view)
     return view
+
+
+@lru_cache(maxsize=4096)
+def interned(rules: FileRules) -> FileRules:
+    """Give one object for equal rules, while it is remembered."""
+    return rules
