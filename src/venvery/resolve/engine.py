@@ -50,7 +50,7 @@ class Derived:
 class Engine:
     """The state of one search."""
 
-    def __init__(self, because: Because) -> None:
+    def __init__(self) -> None:
         self.domain: list[int] = []
         self.now: list[int] = []
         self.certain: list[int] = []
@@ -70,7 +70,6 @@ class Engine:
         """The packages that have one value left."""
         self.decided = 0
         """The packages that are decided."""
-        self._because = because
         self._watching: list[list[int]] = []
         self._trail: list[tuple[int, int, int, int]] = []
         """Each step: the package, what it was before, why it changed, and the last step that changed it before."""
@@ -137,7 +136,7 @@ class Engine:
         self._assign(package, value, _DECIDED)
         self.open &= ~(1 << package)
 
-    def imply(self, holder: int, implied: Iterable[tuple[int, int]]) -> None:
+    def imply(self, holder: int, implied: Iterable[tuple[int, int]], because: Because) -> None:
         """Draw what a decided package brings along: pairs of a package and a mask that it must be in."""
         why = _DECIDED - 1 - holder
         now = self.now
@@ -145,7 +144,7 @@ class Engine:
             before = now[package]
             after = before & mask
             if not after:
-                self.add(*self._because(holder, package, before))
+                self.add(*because(holder, package, before))
                 return
             if after != before:
                 self._assign(package, after, why)
@@ -165,13 +164,13 @@ class Engine:
         if not self.level:
             self.certain[package] = mask
 
-    def solve_units(self) -> bool:
+    def solve_units(self, because: Because) -> bool:
         """Propagate, and resolve conflicts until none is left. False: there is no solution."""
         while self._fresh or self._changed:
             clause = self._propagate()
             if clause >= 0:
                 self.conflicts += 1
-                if not self._resolve(clause):
+                if not self._resolve(clause, because):
                     return False
         return True
 
@@ -204,7 +203,7 @@ class Engine:
 
     # ------------------------------------------------------------------ conflicts
 
-    def _resolve(self, clause: int) -> bool:
+    def _resolve(self, clause: int, because: Because) -> bool:
         """Learn from a conflict and jump back to where the learned clause is unit."""
         learned = False
         while True:
@@ -223,7 +222,7 @@ class Engine:
                 else:
                     self._fresh.append(clause)
                 return True
-            clause = self._resolvent(clause, top, top_term)
+            clause = self._resolvent(clause, top, top_term, because)
             learned = True
 
     def _satisfiers(self, terms: tuple[Term, ...]) -> tuple[int, Term, int]:
@@ -246,18 +245,18 @@ class Engine:
             step = self._trail[step][3]
         return step
 
-    def _resolvent(self, clause: int, step: int, term: Term) -> int:
+    def _resolvent(self, clause: int, step: int, term: Term, because: Because) -> int:
         package, mask, rest = term
         _package, before, why, _earlier = self._trail[step]
-        cause = why if why >= 0 else self._clause_of(_DECIDED - 1 - why, package, before & rest)
+        if why >= 0:
+            cause = why
+        else:
+            told, fact = because(_DECIDED - 1 - why, package, before & rest)
+            cause = self._store({p: m & self.domain[p] for p, m in told}, fact)
         merged = {p: m for p, m, _ in self.terms[clause]}
         for p, m, _rest in self.terms[cause]:
             merged[p] = mask | m if p == package else merged.get(p, -1) & m
         return self._store(merged, Derived(clause, cause, package))
-
-    def _clause_of(self, holder: int, package: int, apart: int) -> int:
-        terms, cause = self._because(holder, package, apart)
-        return self._store({p: mask & self.domain[p] for p, mask in terms}, cause)
 
     def reconsider(self, package: int) -> None:
         """Go back to before a package was decided."""

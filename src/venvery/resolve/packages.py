@@ -69,7 +69,7 @@ class Packages:
     """All packages of a search, and the engine that knows them by number."""
 
     def __init__(self, question: Question, shelf: Shelf) -> None:
-        self.engine = Engine(self.because)
+        self.engine = Engine()
         self.question = question
         self.shelf = shelf
         self.numbers: dict[NormalizedName, int] = {}

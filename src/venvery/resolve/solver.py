@@ -101,7 +101,7 @@ class TargetSolver:
         """Draw conclusions, and take note of whom conflicts hit. Raises `NoAnswer`."""
         engine = self.engine
         while True:
-            if not engine.solve_units():
+            if not engine.solve_units(self.packages.because):
                 assert engine.failure is not None
                 raise NoAnswer(self, engine.failure)
             if not engine.blamed:
@@ -141,7 +141,8 @@ class TargetSolver:
                     return True
                 news.append((other, mask))
         self._decide(holder, rank)
-        self.engine.imply(holder, news)
+        if news:
+            self.engine.imply(holder, news, self.packages.because)
         return True
 
     def _stated(self, holder: int, rank: int) -> Iterable[Dependency] | Unusable | None:
