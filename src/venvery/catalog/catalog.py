@@ -176,6 +176,10 @@ class Catalog:
         """What the sources of this view are called, in their order."""
         return self.spec.sources
 
+    def asked_for(self, project: NormalizedName) -> tuple[str, ...]:
+        """Name the sources of this view in which a project is looked up, in their order."""
+        return self._listings.asked_for(project)
+
     def peek_listing(self, project: NormalizedName) -> Listing | None:
         """Give a listing that is held in memory and fresh; else None. Cheap, never waits."""
         return self._listings.peek(project)
@@ -206,6 +210,10 @@ class Catalog:
     def names(self) -> list[NormalizedName]:
         """List the projects that are known: those in folders, and those that indexes were asked for. Slow."""
         return self._listings.names()
+
+    async def short_lists(self) -> list[NormalizedName]:
+        """List the projects of indexes that have few; asks each index once an hour. What fails lists nothing."""
+        return await self._listings.short_lists()
 
     def revisions(self) -> dict[NormalizedName, str]:
         """Give the revision of every listing that was looked at here, however old."""

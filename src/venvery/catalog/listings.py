@@ -18,6 +18,7 @@ from venvery.catalog.ownership import Ownership, Standing
 from venvery.catalog.parts import Numbered, Part, Parts, Stored
 from venvery.catalog.rows import EMPTY_REVISION
 from venvery.catalog.sharing import Shared, all_of
+from venvery.catalog.sources.index import Index
 from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
 from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
@@ -156,6 +157,12 @@ class Listings:
             found.update(one.source.names())
         return [name for name in map(NormalizedName, sorted(found)) if self._asked(name)[0]]
 
+    async def short_lists(self) -> list[NormalizedName]:
+        """List the projects of indexes that have few; asks each index once an hour."""
+        indexes = [one.source for one in self._sources if isinstance(one.source, Index)]
+        lists = await all_of(index.short_list() for index in indexes)
+        return [name for names in lists for name in names if self._asked(name)[0]]
+
     def revisions(self) -> dict[NormalizedName, str]:
         """Give the revision of every listing that was looked at here, however old."""
         return self._stamps.revisions()
@@ -170,6 +177,15 @@ class Listings:
         hot = self._hot.pop(project, None)
         self._hot_files -= len(hot.listing.files) if hot else 0
         self._stamps.forget(project)
+
+    def asked_for(self, project: NormalizedName) -> tuple[str, ...]:
+        """Name the sources in which a project is looked up; of those that own their names, the one that has it."""
+        sources, union = self._asked(project)
+        names = [one.source.spec.name for one in sources]
+        listing = self.peek(project)
+        if union == "priority" and listing is not None and listing.files:
+            return tuple(name for name in names if name == listing.files[0].source)
+        return tuple(names)
 
     def _asked(self, project: NormalizedName) -> tuple[Sequence[Numbered], Union]:
         """Tell which sources are asked for a project, and how their answers are united."""

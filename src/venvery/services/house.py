@@ -18,7 +18,15 @@ from venvery.catalog.reporter import Reporter
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import find_python, this_interpreter
 from venvery.config import Configuration, Limits
-from venvery.errors import AnswerIsNo, BadInput, BadPrefix, NotFound, StorageFailed, VenveryError
+from venvery.errors import (
+    AnswerIsNo,
+    BadInput,
+    BadPrefix,
+    NotFound,
+    StorageFailed,
+    Unsatisfiable,
+    VenveryError,
+)
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.policy import NO_POLICY, ReleasePolicy
 from venvery.model.sources import ViewSpec
@@ -161,7 +169,12 @@ class House:
         return Answered(answer, view.answers, remembered=False)
 
     async def _compute(self, key: str, asked: Asked, policy: str, view: View) -> Answer:
-        resolution = await view.resolver.resolve(asked.resolve)
+        try:
+            resolution = await view.resolver.resolve(asked.resolve)
+        except Unsatisfiable as error:
+            from venvery.services.suggesting import advise
+
+            raise await advise(error, view.catalog) from None
         lock = replace(resolution.lock, warnings=resolution.lock.warnings + asked.warnings)
         answer = Answer(lock, resolution.footprint, policy=policy, ends_at=resolution.ends_at)
         view.answers.put(key, answer)
