@@ -2,7 +2,7 @@
 
 `VENVERY_PEER_WORLDS=2000` tries that many against uv, and a tenth of it against pip. What is asked for may
 have several equally good answers; so one world in fifty may have other pins, where the tool itself accepts ours
-and is not newer in one project and older in none. A tool that gives up too early counts as such too.
+and is not better off in one project and worse in none. A tool that gives up too early counts as such too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.wheels import normalize
 from tests.support.world import World
 from venvery.errors import Unsatisfiable
 from venvery.model.targets import short_target
-from venvery.model.versions import parse_version
+from venvery.model.versions import Version, parse_version
 from venvery.resolve import MemoryShelf
 
 COUNT = int(os.environ.get("VENVERY_PEER_WORLDS", "120"))
@@ -119,8 +119,14 @@ def _compare(peer: Uv | Pip, preset: str, seeds: int, folder: Path) -> None:
 
 
 def _is_trade(ours: Pins, theirs: Pins) -> bool:
-    both = [(parse_version(ours[name]), parse_version(theirs[name])) for name in ours.keys() & theirs.keys()]
+    both = [(_worth(ours[name]), _worth(theirs[name])) for name in ours.keys() & theirs.keys()]
     return any(mine > other for mine, other in both) or all(mine == other for mine, other in both)
+
+
+def _worth(version: str) -> tuple[bool, Version]:
+    """Order versions by what is preferred: final releases first, then the newer."""
+    parsed = parse_version(version)
+    return not parsed.is_prerelease, parsed
 
 
 def _as_constraints(pins: Pins, folder: Path) -> Path:

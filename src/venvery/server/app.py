@@ -24,6 +24,7 @@ from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.housekeeping import kept_small
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
+from venvery.web import pages
 
 __all__ = ["create_app"]
 
@@ -59,4 +60,5 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(trust_routes.router)
     app.include_router(health_routes.router)
     app.include_router(client_routes.router)
+    app.include_router(pages.router)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from venvery import errors
 from venvery.resolve.explain import story
+from venvery.web.pages import PAGES
+from venvery.web.rendering import render
 
 __all__ = ["Problem", "on_http_exception", "on_unexpected", "on_venvery_error", "problem_of"]
 
@@ -73,40 +76,46 @@ def problem_of(error: errors.VenveryError) -> tuple[int, dict[str, Any]]:
     return status, document
 
 
-async def on_venvery_error(_request: Request, error: Exception) -> Response:
+async def on_venvery_error(request: Request, error: Exception) -> Response:
     """Answer with the problem that a `VenveryError` is."""
     assert isinstance(error, errors.VenveryError)
     status, document = problem_of(error)
     if status >= 500:
         _log.warning("request failed", problem=document["type"], detail=document["detail"])
-    return Problem(document, status)
+    return _answer(request, document, status)
 
 
-async def on_http_exception(_request: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer with a problem for what the framework itself refuses: no such path, wrong method."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
-    return Problem(
-        {
-            "type": f"urn:venvery:problem:http-{error.status_code}",
-            "title": phrase,
-            "status": error.status_code,
-            "detail": error.detail or phrase,
-        },
-        error.status_code,
-        headers=dict(error.headers or {}),
-    )
+    document = {
+        "type": f"urn:venvery:problem:http-{error.status_code}",
+        "title": phrase,
+        "status": error.status_code,
+        "detail": error.detail or phrase,
+    }
+    return _answer(request, document, error.status_code, dict(error.headers or {}))
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer with a plain problem for a fault of ours; the traceback goes to the log, not to the client."""
     _log.error("unexpected error", path=request.url.path, exc_info=error)
-    return Problem(
-        {
-            "type": "urn:venvery:problem:internal",
-            "title": "Internal error",
-            "status": 500,
-            "detail": "Something unexpected went wrong in the server; its log has the details.",
-        },
-        500,
-    )
+    document = {
+        "type": "urn:venvery:problem:internal",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "Something unexpected went wrong in the server; its log has the details.",
+    }
+    return _answer(request, document, 500)
+
+
+def _answer(
+    request: Request, document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Give the problem as a document; to a person who looks at pages, as a page."""
+    tags = getattr(request.scope.get("route"), "tags", ())
+    if PAGES in tags or (not tags and request.headers.get("accept", "").startswith("text/html")):
+        shown = {"hint": None, "story": None} | dict(document)
+        return render(request, "problem.html", {"problem": shown}, status=status, headers=headers)
+    return Problem(document, status, headers=headers)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
     from venvery.services.keeping import Keeper, Pruned
+    from venvery.services.known_environments import KnownEnvironment
     from venvery.services.outdated import Outdated
     from venvery.services.serving import Serving
     from venvery.services.worlds import World
@@ -96,7 +97,7 @@ class House:
         self.limits = limits or Limits()
         self._database = database
         self._blobs = blobs
-        self._defaults = defaults
+        self.defaults = defaults
         self.catalog = catalog
         """That of the default view, unless the configuration has a view of that name."""
         self._allowed_urls = allowed_urls
@@ -140,7 +141,7 @@ class House:
 
         Raises `BadInput` or `LimitExceeded`.
         """
-        asked = read_body(body, self._defaults, self.limits)
+        asked = read_body(body, self.defaults, self.limits)
         known = self.views.get(asked.view).catalog.source_names
         for project, source in asked.resolve.options.sources:
             if source not in known:
@@ -290,6 +291,18 @@ class House:
                 f"the environment {key} is made otherwise by now", hint="ask for it with POST /v1/environments"
             )
         return made
+
+    def describe_environment(self, key: str) -> KnownEnvironment:
+        """Describe an environment that was made before, without making it anew. Raises `NotFound`."""
+        from venvery.services.known_environments import describe
+
+        return describe(self._database, key)
+
+    def recent_environments(self, most: int) -> list[KnownEnvironment]:
+        """Describe the environments that were used last."""
+        from venvery.services.known_environments import newest
+
+        return newest(self._database, most)
 
     async def sendable(self, made: Assembled, place: Place, encoding: Encoding) -> Sendable:
         """Give the archive of an environment, and see to it that nothing of it is removed until it was sent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ TOUCH_EVERY = 3600.0
 """Seconds; `last_used` is no finer than this, so that a busy server does not write with every download."""
 
 _GET = "SELECT key, manifest, lock, created_at, last_used_at FROM environments WHERE key = :key"
+_NEWEST = """
+    SELECT key, manifest, lock, created_at, last_used_at FROM environments
+    ORDER BY last_used_at DESC, key LIMIT :most
+"""
 _PUT = upsert("environments", ("key", "manifest", "lock", "created_at", "last_used_at"), key=("key",))
 _LAST_USED = "SELECT last_used_at FROM environments WHERE key = :key"
 _OLDEST_KEPT = "SELECT last_used_at FROM environments ORDER BY last_used_at DESC LIMIT 1 OFFSET :others"
@@ -45,7 +50,12 @@ class Environments:
         """Give an environment; None when there is none under that key."""
         with self._database.look() as transaction:
             row = transaction.row(_GET, key=key)
-        return None if row is None else StoredEnvironment(row[0], unpack(row[1]), unpack(row[2]), row[3], row[4])
+        return None if row is None else _stored(row)
+
+    def newest(self, most: int) -> list[StoredEnvironment]:
+        """Give the environments that were used last."""
+        with self._database.look() as transaction:
+            return [_stored(row) for row in transaction.rows(_NEWEST, most=most)]
 
     def put(self, key: str, manifest: dict[str, Any], lock: dict[str, Any]) -> None:
         """Remember an environment all of whose layers are safely stored; the same key again replaces it."""
@@ -87,3 +97,7 @@ class Environments:
         """Count the environments."""
         with self._database.look() as transaction:
             return int(transaction.value("SELECT count(*) FROM environments"))
+
+
+def _stored(row: Sequence[Any]) -> StoredEnvironment:
+    return StoredEnvironment(row[0], unpack(row[1]), unpack(row[2]), row[3], row[4])

@@ -1,0 +1,1 @@
+"""Pages: server-rendered, readable without scripts, nothing from outside."""
