@@ -214,7 +214,7 @@ def from_store(lab: Lab) -> list[Contestant]:
 def _most_of(store: Path, to: Path) -> None:
     """Copy a store but for a tenth of its layers."""
     shutil.copytree(store, to, symlinks=True, copy_function=os.link)
-    layers = sorted((to / "store-1/layers").iterdir())
+    layers = sorted((to / "store-2/layers").iterdir())
     for layer in layers[:: 10 if len(layers) >= 10 else len(layers)]:
         shutil.rmtree(layer)
 

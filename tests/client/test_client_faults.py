@@ -135,8 +135,8 @@ def test_several_at_once(server: ArchiveServer, tmp_path: Path) -> None:
     for folder in ("env", "e0", "e1", "e2"):
         assert works(tmp_path / folder) == {"alpha", "big", "gamma"}
     assert strays(tmp_path) == ["c2", "e0", "e1", "e2"]
-    assert len(list((tmp_path / "c2/store-1/layers").iterdir())) == 3
-    assert list((tmp_path / "c2/store-1/tmp").iterdir()) == []
+    assert len(list((tmp_path / "c2/store-2/layers").iterdir())) == 3
+    assert list((tmp_path / "c2/store-2/tmp").iterdir()) == []
 
 
 def test_threads_of_one_process(run: Sync, server: ArchiveServer, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_full_store_is_done_without(run: Sync, server: ArchiveServer, small_di
     assert store is not None
     assert run(store=store).changed
     assert works(tmp_path / "env") == {"bulky", "alpha"}
-    assert list((small_disk / "cache/store-1/tmp").iterdir()) == []
+    assert list((small_disk / "cache/store-2/tmp").iterdir()) == []
     assert store.digests() in ([], [server.environment.layers[1].digest])
 
 

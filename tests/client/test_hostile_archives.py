@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -261,26 +262,35 @@ def sync_bytes(folder: Path, data: bytes, media_type: str = ZSTD, step: int = 1 
     sync(str(folder / "env"), request, lambda body, accept: Bytes(data, media_type, step), processes=False)
 
 
+NUMBERS = itertools.count()
 EVERYWHERE = st.integers(0, 10_000)
 """Ten-thousandths of the way through."""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=EVERYWHERE, bit=st.integers(0, 7))
-def test_a_flipped_bit_in_a_layer_is_found(archives: Spoilable, place: int, bit: int) -> None:
+def test_a_flipped_bit_in_a_layer_does_no_harm(archives: Spoilable, place: int, bit: int) -> None:
+    """It is found, but for the few bits of a compressed stream that may be either way: then nothing changed."""
     data = bytearray(archives.zstd)
     first, last = archives.head, len(data) - archives.tail - 1
     data[first + (last - first) * place // 10_000] ^= 1 << bit
-    with pytest.raises(ArchiveError):
-        sync_bytes(archives.folder, bytes(data), digest=f"flip{random.random()}")
-    assert strays(archives.folder) == []
+    try:
+        sync_bytes(archives.folder, bytes(data), digest=f"flip {next(NUMBERS)}")
+    except ArchiveError:
+        assert strays(archives.folder) == []
+    else:
+        found = files_of(archives.folder / "env")
+        sync_bytes(archives.folder, archives.zstd, digest="whole")
+        assert found == files_of(archives.folder / "env")
 
 
 def all_of(data: bytes) -> tuple[object, ...]:
     """Read an archive to its end, with everything that is in it but the layers' own bytes decoded."""
     archive = Archive(Bytes(data, ZSTD))
     members = [*archive.head_members()]
-    layers = [b"".join(archive.pieces(layer)) for layer in archive.manifest.layers]
+    layers = [bytearray(archive.length(layer)) for layer in archive.manifest.layers]
+    for layer in layers:
+        archive.fill(memoryview(layer))
     archive.finish()
     return archive.documents, members, layers
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from venvery.cli.console import say, say_error
 from venvery.cli.options import parse_arguments
 
+TYPE_CHECKING = (
+    False  # as type checkers understand it; loading `typing` takes longer than reading the command line
+)
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
 
 __all__ = ["main"]
 
@@ -36,22 +38,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run the chosen command; only its own module is imported, so that a quick command stays quick."""
     command: Callable[[argparse.Namespace], int] = import_module(f"venvery.cli.{arguments.command}_command").run
-    # Imported here, after a command that needs nothing of it has had its chance in its own module.
+    try:
+        return command(arguments)
+    except Exception as error:
+        code = tell(error)
+        if code is None:
+            raise
+        return code
+
+
+def tell(error: Exception) -> int | None:
+    """Say what went wrong, and give the exit code; None for what is no error of ours."""
+    # Imported here: a command that goes well needs nothing of it.
     from venvery.cli.exits import exit_code
     from venvery.client.errors import ClientError
     from venvery.errors import Unsatisfiable, VenveryError
 
-    try:
-        return command(arguments)
-    except Unsatisfiable as error:
+    if isinstance(error, Unsatisfiable):
         from venvery.resolve.explain import story
 
         say_error(story(error.explanation) if error.explanation else str(error), error.hint)
         return exit_code(error)
-    except VenveryError as error:
+    if isinstance(error, VenveryError):
         say_error(str(error), error.hint)
         return exit_code(error)
-    except ClientError as error:
+    if isinstance(error, ClientError):
         story_of_server = error.problem.get("story") if isinstance(error.problem, dict) else None
         say_error(str(story_of_server or error), error.hint)
         return error.exit_code
+    return None

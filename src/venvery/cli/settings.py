@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
@@ -27,6 +26,8 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
 
     Raises `BadConfiguration`.
     """
+    from pathlib import Path
+
     from venvery.cli.console import say
     from venvery.config import CommandOptions, Machine, SourceWords, load_configuration
     from venvery.errors import BadConfiguration
@@ -57,6 +58,8 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
 
 
 def _words(written: IndexOptions) -> SourceWords:
+    from pathlib import Path
+
     from venvery.config import SourceWords
 
     links = tuple(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from venvery.cli.console import say
 from venvery.cli.settings import server_of
@@ -16,9 +15,11 @@ from venvery.client.errors import UsageError
 from venvery.client.inputs import Inputs, digest_of, gather, gather_lock
 from venvery.client.state import interpreter_identity, read_state, up_to_date
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import Any
 
     from venvery.client.sync import OpenArchive, SyncRequest, SyncResult
     from venvery.model.requirements_text import IndexOptions
@@ -73,14 +74,28 @@ def _approval(arguments: argparse.Namespace) -> Callable[[str], None] | None:
     server = server_of(arguments)
     if server is None:
         return None
-    from pathlib import Path
+    pinned = arguments.key or os.environ.get("VENVERY_SERVER_KEY", "").split()
+    if pinned:
+        from venvery.model.keys import parse_key
 
-    from venvery.model.keys import parse_key
-    from venvery.services.approving import approver
-    from venvery.services.known_keys import default_known_keys
+        pinned = [parse_key(key) for key in pinned]
 
-    pinned = [parse_key(key) for key in arguments.key or os.environ.get("VENVERY_SERVER_KEY", "").split()]
-    return approver(server, pinned, default_known_keys(os.environ, Path.home()))
+    def approve(folder: str) -> None:
+        from pathlib import Path
+
+        from venvery.services.approving import approver
+        from venvery.services.known_keys import default_known_keys
+
+        approver(server, pinned, default_known_keys(os.environ, Path.home()))(folder)
+
+    return approve
+
+
+def _load_the_rest() -> None:
+    """Load what is needed when the answer is there, while the server prepares it."""
+    import venvery.client.conflicts
+    import venvery.client.lanes
+    import venvery.services.approving  # noqa: F401
 
 
 def _prepare(
@@ -118,7 +133,7 @@ def _answerer(arguments: argparse.Namespace, server: str | None, options: IndexO
     if server is not None:
         from venvery.client.transport import HttpTransport
 
-        return HttpTransport(server, on_retry=say)
+        return HttpTransport(server, on_retry=say, meanwhile=_load_the_rest)
     from venvery.cli.embedded import EmbeddedTransport
     from venvery.cli.progress import CatalogProgress
     from venvery.cli.settings import configuration_of

@@ -139,7 +139,7 @@ def _sync_with_server(
     done = sync(
         directory,
         SyncRequest(body, digest, python, server),
-        HttpTransport(server, on_retry=progress.waiting),
+        HttpTransport(server, on_retry=progress.waiting, meanwhile=_load_the_rest),
         store=store,
         progress=progress,
         force=arguments.upgrade,
@@ -151,6 +151,12 @@ def _sync_with_server(
             file=sys.stderr,
         )
     return 0
+
+
+def _load_the_rest() -> None:
+    """Load what is needed when the answer is there, while the server prepares it."""
+    import venvery.client.conflicts
+    import venvery.client.lanes  # noqa: F401
 
 
 def _options(inputs: Inputs) -> Dict[str, Any]:

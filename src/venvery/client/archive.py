@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import threading
-import zlib
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from venvery.client.errors import ArchiveError, CutOff
-from venvery.client.tarball import Member, Window, members
+from venvery.client.stream import GZIP, TAR, ZSTD, Stream
+from venvery.client.tarball import Window, members
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+    from venvery.client.tarball import Member
 
 __all__ = [
     "GZIP",
@@ -29,10 +32,6 @@ __all__ = [
     "accepted_media_types",
     "decode_zstd_frames",
 ]
-
-ZSTD = "application/x-tar+zstd"
-GZIP = "application/x-tar+gzip"
-TAR = "application/x-tar"
 
 PIECE = 1 << 18
 """Bytes asked of the stream at once."""
@@ -53,34 +52,30 @@ except ImportError:
         _zstd = None
 
 
-class Stream:
-    """The body of an answer. `media_type` says which archive it is."""
-
-    media_type = TAR
-
-    def read(self, size: int) -> bytes:
-        """Give the next bytes, at most `size`, as soon as there are some; `b""` at the end.
-
-        Raises `CutOff` when the connection broke.
-        """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Drop the connection; safe to call twice."""
-
-
-class Layer(NamedTuple):
+class Layer:
     """One layer as the manifest names it."""
 
-    digest: str
-    kind: str
-    size: int
-    """Uncompressed bytes of its tar fragment."""
-    files: int
-    frames: Tuple[Tuple[int, int], ...]
-    """(compressed, uncompressed) bytes of its zstd frames."""
-    project: str
-    version: str
+    __slots__ = ("digest", "files", "frames", "kind", "project", "size", "version")
+
+    def __init__(
+        self,
+        digest: str,
+        kind: str,
+        size: int,
+        files: int,
+        frames: Tuple[Tuple[int, int], ...],
+        project: str,
+        version: str,
+    ) -> None:
+        self.digest = digest
+        self.kind = kind
+        self.size = size
+        """Uncompressed bytes of its tar fragment."""
+        self.files = files
+        self.frames = frames
+        """(compressed, uncompressed) bytes of its zstd frames."""
+        self.project = project
+        self.version = version
 
     @property
     def name(self) -> str:
@@ -89,30 +84,38 @@ class Layer(NamedTuple):
         return f"the bytecode of {what}" if self.kind == "bytecode" else what
 
 
-class Manifest(NamedTuple):
+class Manifest:
     """What the environment is made of."""
 
-    key: str
-    layers: Tuple[Layer, ...]
-    document: Dict[str, Any]
+    __slots__ = ("document", "key", "layers")
+
+    def __init__(self, key: str, layers: Tuple[Layer, ...], document: Dict[str, Any]) -> None:
+        self.key = key
+        self.layers = layers
+        self.document = document
 
 
-class Head(NamedTuple):
+class Head:
     """What was made for this request alone."""
 
-    prefix: str
-    python: str
-    size: int
-    skipped: Tuple[str, ...]
-    """Digests of layers that are not in the stream because we said that we have them."""
-    document: Dict[str, Any]
+    __slots__ = ("prefix", "python", "size", "skipped")
+
+    def __init__(self, prefix: str, python: str, size: int, skipped: Tuple[str, ...]) -> None:
+        self.prefix = prefix
+        self.python = python
+        self.size = size
+        self.skipped = skipped
+        """Digests of layers that are not in the stream because we said that we have them."""
 
 
 def accepted_media_types() -> List[str]:
     """List what we can decode here, best first."""
-    if _zstd is not None or shutil.which("zstd"):
-        return [ZSTD, GZIP]
-    return [GZIP]
+    if _zstd is None:
+        from shutil import which
+
+        if not which("zstd"):
+            return [GZIP]
+    return [ZSTD, GZIP]
 
 
 class Archive:
@@ -146,16 +149,32 @@ class Archive:
             member = next(self._members, None)
             if member is None:
                 break
-            yield member, self._content(member)
+            yield member, self._content(member[3])
         if window.consumed != self.head.size:
             raise ArchiveError("the head of the archive is not as long as it says")
         self._source.leave_head()
 
-    def pieces(self, layer: Layer) -> Iterator[bytes]:
-        """Give the bytes of the next layer in the stream, in `encoding`."""
+    def length(self, layer: Layer) -> int:
+        """Tell how many bytes the layer has in the stream, in `encoding`."""
         if self.encoding == "zstd":
-            return self._source.take(sum(compressed for compressed, _ in layer.frames))
-        return self._source.take(layer.size)
+            return sum(compressed for compressed, _ in layer.frames)
+        return layer.size
+
+    def fill(self, view: memoryview) -> None:
+        """Put the next bytes of the stream into `view`, in `encoding`, until it is full. Raises `CutOff`."""
+        while view:
+            count = self._source.readinto(view)
+            if not count:
+                raise CutOff("the archive ended before its end")
+            view = view[count:]
+
+    def skip(self, length: int) -> None:
+        """Pass over the next bytes of the stream. Raises `CutOff`."""
+        room = memoryview(bytearray(min(length, PIECE)))
+        while length:
+            part = room[:length]
+            self.fill(part)
+            length -= len(part)
 
     def finish(self) -> None:
         """Check that the end of the archive is here and that nothing follows."""
@@ -165,21 +184,21 @@ class Archive:
         """Drop the connection."""
         self._source.close()
 
-    def _content(self, member: Member) -> bytes:
+    def _content(self, size: int) -> bytes:
         window = self._source.window
-        if window.consumed + member.size > MAX_HEAD:
+        if window.consumed + size > MAX_HEAD:
             raise ArchiveError(f"the head of the archive has more than {MAX_HEAD >> 20} MiB")
-        content = b"".join(bytes(piece) for piece in window.take(member.size))
-        window.pad(member.size)
+        content = b"".join(bytes(piece) for piece in window.take(size))
+        window.pad(size)
         return content
 
     def _json_member(self, name: bytes) -> Any:
         member = next(self._members, None)
         if member is None:
             raise CutOff("the archive ended before its end")
-        if member.name != name or member.kind != b"0":
+        if member[:2] != (b"0", name):
             raise ArchiveError(f"the archive has no {name.decode()} where it must be")
-        content = self._content(member)
+        content = self._content(member[3])
         self.documents.append((name, content))
         try:
             return json.loads(content.decode())
@@ -240,7 +259,7 @@ def read_head(document: Any) -> Head:
     if document["head_size"] > MAX_HEAD:
         raise ArchiveError(f"the head of the archive has more than {MAX_HEAD >> 20} MiB")
     prefix, python = document.get("prefix"), document.get("python")
-    return Head(str(prefix or ""), str(python or ""), document["head_size"], tuple(skipped), document)
+    return Head(str(prefix or ""), str(python or ""), document["head_size"], tuple(skipped))
 
 
 def _is_digest(value: Any) -> bool:
@@ -283,14 +302,19 @@ class _Source:
     def leave_head(self) -> None:
         """Stand at the first byte after the head."""
 
-    def take(self, count: int) -> Iterator[bytes]:
-        """Give exactly `count` bytes. Raises `CutOff`."""
-        for piece in self.window.take(count):
-            yield bytes(piece)
+    def readinto(self, view: memoryview) -> int:
+        """Put the next bytes after the head into `view`; say how many, 0 at the end. Raises `CutOff`."""
+        window = self.window
+        if not window.need(1):
+            return 0
+        count = min(len(view), len(window.data) - window.at)
+        view[:count] = window.view[window.at : window.at + count]
+        window.at += count
+        return count
 
     def finish(self) -> None:
         """Take the tail and the end of the stream."""
-        if b"".join(self.take(len(END))) != END:
+        if b"".join(bytes(piece) for piece in self.window.take(len(END))) != END:
             raise ArchiveError("the archive does not end where its manifest says")
         if self.window.need(1):
             raise ArchiveError("something follows the end of the archive")
@@ -303,6 +327,8 @@ class _GzipSource(_Source):
     """One gzip member (RFC 1952)."""
 
     def _chunks(self) -> Iterator[bytes]:
+        import zlib
+
         decoder = zlib.decompressobj(31)
         try:
             while not decoder.eof:
@@ -357,14 +383,15 @@ class _ZstdSource(_Source):
         if self.window.need(1):
             raise ArchiveError("the head of the archive is not as long as it says")
 
-    def take(self, count: int) -> Iterator[bytes]:
-        while count:
-            data = self._rest or self._read()
-            if not data:
-                raise CutOff("the archive ended before its end")
-            piece, self._rest = data[:count], data[count:]
-            count -= len(piece)
-            yield piece
+    def readinto(self, view: memoryview) -> int:
+        if self._rest:
+            count = min(len(view), len(self._rest))
+            view[:count] = self._rest[:count]
+            self._rest = self._rest[count:]
+            return count
+        count = self._stream.readinto(view)
+        self.received += count
+        return count
 
     def finish(self) -> None:
         decoder = _zstd.ZstdDecompressor()
@@ -384,6 +411,7 @@ class _ProgramStream(Stream):
 
     def __init__(self, inner: Stream) -> None:
         import subprocess
+        import threading
 
         self._inner = inner
         self._failure: Optional[BaseException] = None
@@ -443,14 +471,14 @@ def _open_source(stream: Stream) -> _Source:
     raise ArchiveError(f"the server answered with {stream.media_type!r}, which is no archive")
 
 
-def decode_zstd_frames(frames: Iterable[Tuple[int, int]], pieces: Iterator[bytes]) -> Iterator[bytes]:
+def decode_zstd_frames(frames: Iterable[Tuple[int, int]], pieces: Iterator[memoryview]) -> Iterator[bytes]:
     """Decode the frames of one layer, each of which must be as long as the manifest says."""
-    rest = b""
+    rest = nothing = memoryview(b"")
     for compressed, size in frames:
         decoder = _zstd.ZstdDecompressor()
         left, made = compressed, 0
         while not decoder.eof:
-            data = b""
+            data = nothing
             if decoder.needs_input:
                 if not left:
                     raise ArchiveError(_LENGTH)
@@ -470,13 +498,13 @@ def decode_zstd_frames(frames: Iterable[Tuple[int, int]], pieces: Iterator[bytes
 _LENGTH = "a frame of the archive is not as long as its manifest says"
 
 
-def _next(pieces: Iterator[bytes]) -> bytes:
+def _next(pieces: Iterator[memoryview]) -> memoryview:
     for piece in pieces:
         return piece
     raise CutOff("the archive ended before its end")
 
 
-def _decode(decoder: Any, data: bytes) -> bytes:
+def _decode(decoder: Any, data: memoryview) -> bytes:
     try:
         chunk: bytes = decoder.decompress(data, CHUNK)
     except _zstd.ZstdError as error:

@@ -6,12 +6,15 @@ Layers are unpacked side by side, so whoever came first took the place and the o
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from typing import Dict, List, Sequence, Set, Tuple
 
 from venvery.client.errors import ArchiveError, LocalError
-from venvery.client.unpack import CONFLICTS, Done
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Sequence, Set, Tuple
+
+    from venvery.client.unpack import Done
 
 __all__ = ["settle"]
 
@@ -27,6 +30,10 @@ def settle(stage: str, layers: Sequence[Done], head: Set[bytes]) -> None:
             contenders.setdefault(path, []).append((rank, aside))
     if not contenders:
         return
+    import shutil
+
+    from venvery.client.unpack import CONFLICTS
+
     owners = _owners(layers, set(contenders))
     for path, waiting in sorted(contenders.items()):
         place = _full(stage, path)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Optional, Set
 
-from venvery.client.archive import Archive
 from venvery.client.errors import ArchiveError
-from venvery.client.tarball import Member
-from venvery.client.tree import Tree, check_path, open_tree
+from venvery.client.tree import check_path, open_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional, Set
+
+    from venvery.client.archive import Archive
+    from venvery.client.tarball import Member
+    from venvery.client.tree import Tree
 
 __all__ = ["layout", "write_head"]
 
@@ -27,17 +32,18 @@ def write_head(stage: str, archive: Archive, python: Optional[str]) -> Set[bytes
     written: Set[bytes] = set()
     try:
         for name, content in archive.documents:
-            _write(tree, Member(b"0", name, 0o644, len(content), b""), content, python)
+            _write(tree, (b"0", name, 0o644, len(content), b""), content, python)
             written.add(name)
         for member, content in archive.head_members():
-            check_path(member.name)
-            if member.name.startswith(_OURS):
+            name = member[1]
+            check_path(name)
+            if name.startswith(_OURS):
                 raise ArchiveError("the head of the archive would write this client's own records")
             try:
                 _write(tree, member, content, python or archive.head.python)
             except FileExistsError:
-                raise ArchiveError(f"the head of the archive has {_shown(member.name)} twice") from None
-            written.add(member.name)
+                raise ArchiveError(f"the head of the archive has {_shown(name)} twice") from None
+            written.add(name)
     finally:
         tree.close()
     if b"pyvenv.cfg" not in written:
@@ -46,16 +52,17 @@ def write_head(stage: str, archive: Archive, python: Optional[str]) -> Set[bytes
 
 
 def _write(tree: Tree, member: Member, content: bytes, python: Optional[str]) -> None:
-    if member.kind == b"5":
-        tree.folder(member.name)
-    elif member.kind == b"2":
-        _check_link(member, python)
-        tree.folder(member.name.rpartition(b"/")[0])
-        os.symlink(member.link.decode("utf-8", "surrogateescape"), tree.path(member.name))
-    elif member.mode not in (0o644, 0o755):
-        raise ArchiveError(f"the head of the archive has a file of an odd mode ({_shown(member.name)})")
+    kind, name, mode, _, link = member
+    if kind == b"5":
+        tree.folder(name)
+    elif kind == b"2":
+        _check_link(name, link, python)
+        tree.folder(name.rpartition(b"/")[0])
+        os.symlink(link.decode("utf-8", "surrogateescape"), tree.path(name))
+    elif mode not in (0o644, 0o755):
+        raise ArchiveError(f"the head of the archive has a file of an odd mode ({_shown(name)})")
     else:
-        descriptor = tree.create(member.name, member.mode)
+        descriptor = tree.create(name, mode)
         try:
             view = memoryview(content)
             while view:
@@ -64,16 +71,16 @@ def _write(tree: Tree, member: Member, content: bytes, python: Optional[str]) ->
             os.close(descriptor)
 
 
-def _check_link(member: Member, python: Optional[str]) -> None:
-    if member.name == b"lib64" and member.link == b"lib":
+def _check_link(name: bytes, link: bytes, python: Optional[str]) -> None:
+    if name == b"lib64" and link == b"lib":
         return
-    if member.name.startswith(b"bin/") and _PYTHON.match(member.name):
-        target = _PYTHON.match(member.link)
-        if target is not None and member.link == target[1] and member.name != b"bin/" + member.link:
+    if name.startswith(b"bin/") and _PYTHON.match(name):
+        target = _PYTHON.match(link)
+        if target is not None and link == target[1] and name != b"bin/" + link:
             return
-        if python and member.link in (os.fsencode(python), os.fsencode(os.path.normpath(python))):
+        if python and link in (os.fsencode(python), os.fsencode(os.path.normpath(python))):
             return
-    raise ArchiveError(f"the archive has a link that may not be: {_shown(member.name)} to {_shown(member.link)}")
+    raise ArchiveError(f"the archive has a link that may not be: {_shown(name)} to {_shown(link)}")
 
 
 def layout(target: Any, python: Optional[str]) -> "tuple[str, Optional[str]]":

@@ -10,10 +10,13 @@ import json
 import os
 import re
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from venvery.client.errors import ClientError, LocalError, UsageError
 from venvery.client.state import interpreter_identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 __all__ = ["Interpreter", "find_python", "identify", "this_interpreter"]
 
@@ -21,7 +24,7 @@ TIMEOUT = 60.0
 
 # Runs in the interpreter that is asked, whatever its version; prints one line of JSON.
 _PROBE = r"""
-import json, os, platform, sys, sysconfig
+import json, os, sys
 base = getattr(sys, "_base_executable", None) or sys.executable
 if sys.prefix != getattr(sys, "base_prefix", sys.prefix) and base == sys.executable:
     for name in ("python%d.%d" % sys.version_info[:2], "python3", "python", "python.exe"):
@@ -56,40 +59,77 @@ if sys.platform.startswith("linux"):
                 libc = "musl " + said.split("Version ")[1].split()[0]
         except Exception:
             pass
+if os.name == "posix":
+    # The same as `platform` and `sysconfig` say, which take longer to load than all of the rest.
+    system, _, release, version, machine = os.uname()
+    known = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
+    implementation = known.get(sys.implementation.name, sys.implementation.name)
+    tag, mac = sys.platform + "-" + machine, ""
+    threads = "t" if "t" in getattr(sys, "abiflags", "") else ""
+    if sys.platform == "darwin":
+        import platform, sysconfig
+        tag, mac = sysconfig.get_platform(), platform.mac_ver()[0]
+else:
+    import platform, sysconfig
+    system, release, version = platform.system(), platform.release(), platform.version()
+    machine, implementation = platform.machine(), platform.python_implementation()
+    tag, mac = sysconfig.get_platform(), ""
+    threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 print(json.dumps({
     "executable": sys.executable, "base": base, "prefix": sys.base_prefix,
     "version": full(sys.version_info), "implementation": sys.implementation.name,
-    "threads": "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else "",
+    "threads": threads,
     "bits": 64 if sys.maxsize > 2 ** 32 else 32, "libc": libc,
-    "mac": platform.mac_ver()[0], "platform_tag": sysconfig.get_platform(),
+    "mac": mac, "platform_tag": tag,
     "markers": {
         "implementation_name": sys.implementation.name,
         "implementation_version": full(sys.implementation.version),
-        "os_name": os.name, "platform_machine": platform.machine(),
-        "platform_python_implementation": platform.python_implementation(),
-        "platform_release": platform.release(), "platform_system": platform.system(),
-        "platform_version": platform.version(), "python_full_version": full(sys.version_info),
+        "os_name": os.name, "platform_machine": machine,
+        "platform_python_implementation": implementation,
+        "platform_release": release, "platform_system": system,
+        "platform_version": version, "python_full_version": full(sys.version_info),
         "python_version": "%d.%d" % sys.version_info[:2], "sys_platform": sys.platform,
     },
 }))
 """
 
 
-class Interpreter(NamedTuple):
+class Interpreter:
     """One interpreter, as it says itself."""
 
-    executable: str
-    base: str
-    """The interpreter that is not in a virtualenv: what an environment is made from."""
-    version: str
-    """`3.11.7`."""
-    implementation: str
-    threads: str
-    """`t` for a free-threaded build (PEP 703), else empty."""
-    platform: str
-    """As the contract names it, with the version of libc or system: `manylinux_2_36_x86_64`."""
-    markers: Dict[str, str]
-    """The marker environment (PEP 508)."""
+    __slots__ = ("base", "executable", "implementation", "markers", "platform", "threads", "version")
+
+    def __init__(
+        self,
+        executable: str,
+        base: str,
+        version: str,
+        implementation: str,
+        threads: str,
+        platform: str,
+        markers: Dict[str, str],
+    ) -> None:
+        self.executable = executable
+        self.base = base
+        """The interpreter that is not in a virtualenv: what an environment is made from."""
+        self.version = version
+        """`3.11.7`."""
+        self.implementation = implementation
+        self.threads = threads
+        """`t` for a free-threaded build (PEP 703), else empty."""
+        self.platform = platform
+        """As the contract names it, with the version of libc or system: `manylinux_2_36_x86_64`."""
+        self.markers = markers
+        """The marker environment (PEP 508)."""
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"Interpreter({fields})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Interpreter) and repr(self) == repr(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def target(self) -> Dict[str, str]:
@@ -104,7 +144,9 @@ def identify(path: str, cache: Optional[str] = None) -> Interpreter:
         raise UsageError(f"there is no interpreter at {path}")
     if identity["path"] == os.path.realpath(sys.executable) and not _in_virtualenv(path):
         # The very program that runs this, by whatever link: nothing to ask.
-        return this_interpreter()._replace(executable=path, base=os.path.abspath(path))
+        here = this_interpreter()
+        here.executable, here.base = path, os.path.abspath(path)
+        return here
     remembered = _remembered(cache, path, identity)
     if remembered is None:
         remembered = _ask(path)

@@ -1,33 +1,43 @@
 """Lanes: several workers that unpack layers side by side, in threads or in forked processes.
 
-Layers are given out in the order of the stream, each to the lane with the least to do. What was read but
-not yet taken by a worker is bounded; since bytes are given out in the order in which they came, the lane
-that everybody waits for always has its bytes already.
+Layers are given out in the order of the stream, each to the lane with the least to do. The bytes lie in slots
+of memory that all share: whoever reads the connection fills a slot, a worker empties it and gives it back. Since
+bytes are given out in the order in which they came, the lane that everybody waits for always has its bytes.
 """
 
 from __future__ import annotations
 
 import functools
-import json
+import marshal
+import mmap
 import os
-import queue
 import struct
 import sys
 import threading
-from typing import Any, Dict, List, Optional, Tuple
 
 from venvery.client import errors
 from venvery.client.errors import ClientError, LocalError
 from venvery.client.store import Damaged
-from venvery.client.unpack import CUT, DATA, END, LINK, STOP, UNPACK, Done, Message, Worker
+from venvery.client.unpack import CUT, DATA, END, LINK, PLAIN, STOP, UNPACK, ZSTD, Done
 
-__all__ = ["Lanes", "suits_processes"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import queue
+    from typing import Any, Dict, List, Optional, Tuple
 
-BUFFERED = 64 << 20
-"""Bytes that may wait for workers."""
+    from venvery.client.unpack import Message, Worker
+
+__all__ = ["SLOT", "Lanes", "suits_processes"]
+
+SLOT = 128 << 10
+"""Bytes of a slot."""
+SLOTS = 512
+"""How many bytes may wait for workers, in slots; those that were never needed cost nothing."""
 LINKS = 500
 """Files from which on a layer of the store is put in place by several workers."""
-_MESSAGE = struct.Struct("<BIQ")
+_MESSAGE = struct.Struct("<BIII")
+_REPORT = struct.Struct("<BIQ")
+_GOODBYE, _RESULT, _FREE = range(3)
 
 
 def suits_processes() -> bool:
@@ -40,25 +50,31 @@ def suits_processes() -> bool:
         return threading.active_count() == 1
 
 
-class _Budget:
-    """A bounded number of bytes under way; failing it wakes whoever waits."""
+class _Slots:
+    """Memory that is shared with forked workers; failing wakes whoever waits for a slot."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
+    def __init__(self) -> None:
+        self._view = memoryview(mmap.mmap(-1, SLOT * SLOTS))
+        self._free = list(range(SLOTS - 1, -1, -1))
         self._change = threading.Condition()
         self.failure: Optional[ClientError] = None
 
-    def take(self, count: int) -> None:
+    def take(self) -> int:
+        """Give a slot to be filled, the one that was emptied last. Raises the first error of any worker."""
         with self._change:
-            while self._used and self._used + count > self._limit and self.failure is None:
+            while not self._free and self.failure is None:
                 self._change.wait()
-            self._used += count
+            if self.failure is not None:
+                raise self.failure
+            return self._free.pop()
 
-    def give(self, count: int) -> None:
+    def give_back(self, slot: int) -> None:
         with self._change:
-            self._used -= count
-            self._change.notify_all()
+            self._free.append(slot)
+            self._change.notify()
+
+    def view(self, slot: int, length: int) -> memoryview:
+        return self._view[slot * SLOT : slot * SLOT + length]
 
     def fail(self, error: ClientError) -> None:
         with self._change:
@@ -68,47 +84,46 @@ class _Budget:
 
 
 class _Lane:
-    """A queue of messages and whoever takes them."""
+    """A worker in a thread, and the messages to it."""
 
-    def __init__(self, worker: Worker, budget: _Budget, results: Dict[int, List[Any]]) -> None:
+    def __init__(self, worker: Worker, slots: _Slots, results: Dict[int, List[Any]]) -> None:
         self.load = 0
-        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._worker = worker
-        self._budget = budget
+        self._slots = slots
         self._results = results
-        self._threads: List[threading.Thread] = []
+        self._messages: queue.SimpleQueue[Message]
 
     def start(self) -> None:
-        self._threads = [threading.Thread(target=self._guarded, daemon=True)]
-        self._threads[0].start()
+        import queue
+
+        self._messages = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._guarded, daemon=True)
+        self._thread.start()
+
+    def send(self, what: int, index: int, one: int = 0, two: int = 0) -> None:
+        self._messages.put((what, index, one, two))
 
     def wait(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
     def _guarded(self) -> None:
         try:
             self._serve()
         except BaseException as error:
-            self._budget.fail(LocalError(f"a part of this program stopped: {error!r}"))
+            self._slots.fail(LocalError(f"a part of this program stopped: {error!r}"))
 
     def _serve(self) -> None:
-        self._worker.run(self._receive, self._report)
-
-    def _receive(self) -> Message:
-        message = self.messages.get()
-        if message[0] == DATA:
-            self._budget.give(len(message[2]))
-        return message
+        slots = self._slots
+        self._worker.run(self._messages.get, slots.view, slots.give_back, self._report)
 
     def _report(self, index: int, result: object) -> None:
         self._results.setdefault(index, []).append(result)
         if isinstance(result, ClientError) and not isinstance(result, Damaged):
-            self._budget.fail(result)
+            self._slots.fail(result)
 
 
 class _ProcessLane(_Lane):
-    """A lane whose worker is a forked process; one thread feeds it, one hears it."""
+    """A lane whose worker is a forked process; one thread hears what it says."""
 
     def fork(self, others: List[_ProcessLane]) -> None:
         """Make the process. To be called before any thread is started."""
@@ -124,60 +139,59 @@ class _ProcessLane(_Lane):
             for lane in [self, *others]:
                 os.close(lane._feed_end)
                 os.close(lane._hear_end)
-            _be_worker(self._worker, ours, theirs)
+            _be_worker(self._worker, self._slots, ours, theirs)
             code = 0
         finally:
             os._exit(code)
 
     def start(self) -> None:
-        self._threads = [
-            threading.Thread(target=self._guarded, daemon=True),
-            threading.Thread(target=self._hear, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._gone = False
+        self._thread = threading.Thread(target=self._guarded, daemon=True)
+        self._thread.start()
+
+    def send(self, what: int, index: int, one: int = 0, two: int = 0) -> None:
+        if self._gone:
+            return
+        try:
+            os.write(self._feed_end, _MESSAGE.pack(what, index, one, two))  # shorter than PIPE_BUF: whole or not
+        except BrokenPipeError:
+            self._gone = True  # whoever hears it says why
 
     def _serve(self) -> None:
-        try:
-            while True:
-                message = self._receive()
-                _write_message(self._feed_end, *message)
-                if message[0] == STOP:
-                    return
-        except BrokenPipeError:
-            pass  # whoever hears it says why
-        finally:
-            os.close(self._feed_end)
-
-    def _hear(self) -> None:
         with os.fdopen(self._hear_end, "rb") as pipe:
             while True:
-                header = pipe.read(_MESSAGE.size)
-                if len(header) < _MESSAGE.size:
-                    break
-                what, index, size = _MESSAGE.unpack(header)
-                if what == STOP:
-                    self._said_goodbye = True
-                    break
-                self._report(index, _from_wire(pipe.read(size)))
-        if not getattr(self, "_said_goodbye", False):
-            self._budget.fail(LocalError("a worker process was killed"))
+                header = pipe.read(_REPORT.size)
+                if len(header) < _REPORT.size:
+                    self._slots.fail(LocalError("a worker process was killed"))
+                    return
+                what, index, size = _REPORT.unpack(header)
+                if what == _FREE:
+                    self._slots.give_back(index)
+                elif what == _RESULT:
+                    self._report(index, _from_wire(pipe.read(size)))
+                else:
+                    return
 
     def wait(self) -> None:
+        os.close(self._feed_end)
         super().wait()
         os.waitpid(self.pid, 0)
 
 
 class Lanes:
-    """The workers of one sync. Use: `begin`, `feed`…, `end` for each layer; `link`; then `finish`."""
+    """The workers of one sync.
+
+    For each layer: `begin`, then `room` and `send` in turn, `end`; or `link`. Then `finish`.
+    """
 
     def __init__(self, worker: Worker, count: int, processes: bool) -> None:
         self._worker = worker
-        self._budget = _Budget(BUFFERED)
+        self._slots = _Slots()
         self._results: Dict[int, List[Any]] = {}
         kind = _ProcessLane if processes else _Lane
-        self._lanes = [kind(worker, self._budget, self._results) for _ in range(count)]
+        self._lanes = [kind(worker, self._slots, self._results) for _ in range(count)]
         self._current: Tuple[_Lane, int] = (self._lanes[0], 0)
+        self._slot = -1
         for number, lane in enumerate(self._lanes):
             if isinstance(lane, _ProcessLane):
                 lane.fork([other for other in self._lanes[:number] if isinstance(other, _ProcessLane)])
@@ -188,36 +202,38 @@ class Lanes:
         """Start a layer on the lane with the least work."""
         lane = self._least(work)
         self._current = lane, index
-        lane.messages.put((UNPACK, index, encoding.encode()))
+        lane.send(UNPACK, index, ZSTD if encoding == "zstd" else PLAIN)
 
-    def feed(self, piece: bytes) -> None:
-        """Hand on a piece of the current layer. Raises the first error of any worker."""
-        self._budget.take(len(piece))
-        if self._budget.failure is not None:
-            raise self._budget.failure
+    def room(self, length: int) -> memoryview:
+        """Give memory for the next bytes of the current layer, `length` or less. Raises a worker's first error."""
+        self._slot = self._slots.take()
+        return self._slots.view(self._slot, min(length, SLOT))
+
+    def send(self, length: int) -> None:
+        """Hand on the bytes that were put where `room` said."""
         lane, index = self._current
-        lane.messages.put((DATA, index, piece))
+        lane.send(DATA, index, self._slot, length)
 
     def end(self) -> None:
         """Say that the current layer is whole."""
         lane, index = self._current
-        lane.messages.put((END, index, b""))
+        lane.send(END, index)
 
     def cut(self) -> None:
         """Say that the rest of the current layer will not come."""
         lane, index = self._current
-        lane.messages.put((CUT, index, b""))
+        lane.send(CUT, index)
 
     def link(self, index: int, work: int) -> None:
         """Have a layer of the store put in place."""
         parts = max(1, min(len(self._lanes), work // LINKS))
         for which in range(parts):
-            self._least(work // parts).messages.put((LINK, index, bytes([which, parts])))
+            self._least(work // parts).send(LINK, index, which, parts)
 
     def finish(self) -> Dict[int, Any]:
         """Wait for all; give what became of each layer: a `Done` or an error."""
         for lane in self._lanes:
-            lane.messages.put((STOP, 0, b""))
+            lane.send(STOP, 0)
         for lane in self._lanes:
             lane.wait()
         return {index: self._together(shares) for index, shares in self._results.items()}
@@ -235,7 +251,7 @@ class Lanes:
     @property
     def failure(self) -> Optional[ClientError]:
         """The first error of any worker that is not a damaged layer of the store."""
-        return self._budget.failure
+        return self._slots.failure
 
     def _least(self, work: int) -> _Lane:
         lane = min(self._lanes, key=lambda lane: lane.load)
@@ -246,49 +262,47 @@ class Lanes:
 # The other side of a fork
 
 
-def _be_worker(worker: Worker, feed: int, hear: int) -> None:
-    with os.fdopen(feed, "rb", buffering=1 << 16) as pipe:
+def _be_worker(worker: Worker, slots: _Slots, feed: int, hear: int) -> None:
+    with os.fdopen(feed, "rb", buffering=1 << 14) as pipe:
 
         def receive() -> Message:
-            header = pipe.read(_MESSAGE.size)
-            if len(header) < _MESSAGE.size:
+            message = pipe.read(_MESSAGE.size)
+            if len(message) < _MESSAGE.size:
                 os._exit(1)  # the one who fed us is gone
-            what, index, size = _MESSAGE.unpack(header)
-            return what, index, pipe.read(size)
+            what, index, one, two = _MESSAGE.unpack(message)
+            return what, index, one, two
+
+        def give_back(slot: int) -> None:
+            _write(hear, _REPORT.pack(_FREE, slot, 0))
 
         def report(index: int, result: object) -> None:
-            _write_message(hear, DATA, index, _to_wire(result))
+            payload = _to_wire(result)
+            _write(hear, _REPORT.pack(_RESULT, index, len(payload)) + payload)
 
-        worker.run(receive, report)
-    _write_message(hear, STOP, 0, b"")
+        worker.run(receive, slots.view, give_back, report)
+    _write(hear, _REPORT.pack(_GOODBYE, 0, 0))
 
 
-def _write_message(descriptor: int, what: int, index: int, payload: bytes) -> None:
-    view = memoryview(_MESSAGE.pack(what, index, len(payload)) + payload)
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def _to_wire(result: object) -> bytes:
     if isinstance(result, Done):
-        listing = {
-            k.decode("latin-1"): [[n.decode("latin-1"), s] for n, s in v] for k, v in result.listing.items()
-        }
-        conflicts = [[a.decode("latin-1"), b.decode("latin-1")] for a, b in result.conflicts]
-        return json.dumps({"listing": listing, "conflicts": conflicts, "done": result[2:]}).encode()
+        return marshal.dumps((result.listing, result.conflicts, result.stored, result.linked))
     if isinstance(result, Damaged):
-        return json.dumps({"damaged": result.digest}).encode()
+        return marshal.dumps(result.digest)
     assert isinstance(result, ClientError)
-    return json.dumps({"error": [type(result).__name__, str(result), result.hint]}).encode()
+    return marshal.dumps([type(result).__name__, str(result), result.hint])
 
 
 def _from_wire(data: bytes) -> object:
-    said = json.loads(data)
-    if "damaged" in said:
-        return Damaged(said["damaged"])
-    if "error" in said:
-        name, message, hint = said["error"]
+    said = marshal.loads(data)  # of a process that we have forked
+    if isinstance(said, str):
+        return Damaged(said)
+    if isinstance(said, list):
+        name, message, hint = said
         return getattr(errors, name, ClientError)(message, hint=hint)
-    listing = {k.encode("latin-1"): [(n.encode("latin-1"), s) for n, s in v] for k, v in said["listing"].items()}
-    conflicts = [(a.encode("latin-1"), b.encode("latin-1")) for a, b in said["conflicts"]]
-    return Done(listing, conflicts, *said["done"])
+    return Done(*said)

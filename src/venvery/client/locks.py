@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from typing import Callable, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional
 
 __all__ = ["FolderLock", "try_lock"]
 
 if sys.platform == "win32":
     import msvcrt
+    import time
 
     def _lock(descriptor: int, exclusive: bool, wait: bool) -> bool:
         while True:

@@ -1,6 +1,7 @@
 """The local layer store: layers seen before, shared by hard links between environments and projects.
 
-    layers/<hex digest>/index.json    what is in it; its time stamp says when it was sealed
+    layers/<hex digest>/index.json    what is in it: folder → names (joined by slashes) and sizes of its files; its
+                                      time stamp says when it was sealed
     layers/<hex digest>/files/N       the files, numbered as the index lists them: no folders to make or to enter
     tmp/…                             what is being added or removed
 
@@ -21,16 +22,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 import sys
-import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from venvery.client.archive import Layer
 from venvery.client.errors import ClientError, UsageError
 from venvery.client.locks import try_lock
-from venvery.client.tree import HAS_FOLDER_DESCRIPTORS, FdTree, Listing, Tree, open_tree
+from venvery.client.tree import HAS_FOLDER_DESCRIPTORS, Tree, open_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+    from venvery.client.archive import Layer
+    from venvery.client.tree import Listing
+
+    Contents = Dict[bytes, List[Tuple[bytes, int]]]
+    """Folder → (name, size) of each file in it, in the order in which the files are numbered."""
 
 __all__ = ["DEFAULT_LIMIT", "LINK_MODES", "Damaged", "LinkMode", "Store", "default_folder", "open_store"]
 
@@ -40,16 +47,14 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOSYS,
 _ABANDONED = 60.0
 """Seconds after which an unlocked folder under `tmp` belongs to a run that died."""
 
+_NO_NAMES = frozenset((b"", b".", b".."))
+
 LINK_MODES = ("hardlink", "reflink", "copy")
 """How files get from the store into an environment and back. `hardlink` and `reflink` fall back to the next."""
 LinkMode = str
 """One of `LINK_MODES`."""
 _FICLONE = 0x40049409
 """Linux: make a file share the blocks of another, each with its own content from then on (ioctl_ficlone(2))."""
-
-
-Contents = Dict[bytes, List[Tuple[bytes, int]]]
-"""Folder → (name, size) of each file in it, in the order in which the files are numbered."""
 
 
 class Damaged(ClientError):
@@ -60,12 +65,15 @@ class Damaged(ClientError):
         self.digest = digest
 
 
-class Entry(NamedTuple):
+class Entry:
     """One layer as the eviction sees it."""
 
-    path: str
-    used: float
-    size: int
+    __slots__ = ("path", "size", "used")
+
+    def __init__(self, path: str, used: float, size: int) -> None:
+        self.path = path
+        self.used = used
+        self.size = size
 
 
 def default_folder(environ: Optional[Dict[str, str]] = None) -> str:
@@ -85,7 +93,7 @@ def open_store(folder: str, limit: int = DEFAULT_LIMIT, mode: LinkMode = "hardli
     """Open the store in a folder, making it if need be. None where there is none and none can be made."""
     if mode not in LINK_MODES:
         raise UsageError(f"{mode!r} is no link mode; it is {', '.join(LINK_MODES[:-1])} or {LINK_MODES[-1]}")
-    root = os.path.join(folder, "store-1")
+    root = os.path.join(folder, "store-2")
     try:
         os.makedirs(os.path.join(root, "layers"), exist_ok=True)
         os.makedirs(os.path.join(root, "tmp"), exist_ok=True)
@@ -102,7 +110,7 @@ def _tag_as_cache(folder: str) -> None:
     path = os.path.join(folder, "CACHEDIR.TAG")
     if not os.path.exists(path):
         try:
-            with open(path, "x", encoding="ascii") as file:
+            with open(path, "x", encoding="utf-8") as file:
                 file.write("Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of venvery.\n")
         except OSError:
             pass
@@ -151,7 +159,7 @@ class Store:
         except (OSError, ClientError):
             # A full or read-only store; the environment does not need it.
             self.writable = False
-            shutil.rmtree(workplace, ignore_errors=True)
+            _discard(workplace)
             return False
         finally:
             if lock >= 0:
@@ -162,13 +170,10 @@ class Store:
         number = 0
         try:
             for folder, files in contents.items():
+                prefix = folder + b"/" if folder else b""
                 for name, _ in files:
-                    lies = aside.get(folder + b"/" + name if folder else name)
-                    if lies is None:
-                        self._share(tree, folder, name, kept, b"%d" % number, storing=True)
-                    else:
-                        place, _, other = lies.rpartition(b"/")
-                        self._share(tree, place, other, kept, b"%d" % number, storing=True)
+                    path = prefix + name
+                    self._share(tree, aside.get(path, path), kept, b"%d" % number, storing=True)
                     number += 1
         finally:
             kept.close()
@@ -179,7 +184,7 @@ class Store:
         except OSError:
             if not self.has(digest):
                 raise
-            shutil.rmtree(workplace, ignore_errors=True)  # another process was first
+            _discard(workplace)  # another process was first
 
     def place(
         self,
@@ -216,30 +221,29 @@ class Store:
                     if not _as_sealed(source, kept, size, sealed):
                         raise Damaged(layer.digest)
                     try:
-                        self._share(source, b"", kept, tree, prefix + name)
+                        self._share(source, kept, tree, prefix + name)
                         placed.append((name, size))
                     except FileExistsError:
                         other = b"%s%d" % (aside, len(conflicts))
-                        self._share(source, b"", kept, tree, other)
+                        tree.folder(other.rpartition(b"/")[0])
+                        self._share(source, kept, tree, other)
                         conflicts.append((prefix + name, other))
         finally:
             source.close()
             os.close(lock)
 
-    def _share(
-        self, source: Tree, folder: bytes, name: bytes, tree: Tree, to: bytes, storing: bool = False
-    ) -> None:
+    def _share(self, source: Tree, path: bytes, tree: Tree, to: bytes, storing: bool = False) -> None:
         """Link one file, or copy it where links are not possible or not wanted."""
         if self._links and (self._stores_links or not storing):
             try:
-                tree.link_from(source, folder, name, to)
+                tree.link_from(source, path, to)
                 return
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
                 if error.errno != errno.EMLINK:
                     self._links = False
-        self._clones = _copy(source, folder + b"/" + name if folder else name, tree, to, self._clones)
+        self._clones = _copy(source, path, tree, to, self._clones)
 
     def distrust(self, digest: str) -> None:
         """Drop a layer that is damaged; where it cannot be removed, do not use it again."""
@@ -253,6 +257,8 @@ class Store:
         """
         if not self.writable:
             return 0
+        import time
+
         self._clear_abandoned(time.time() if now is None else now)
         entries = sorted(self._entries(), key=lambda entry: entry.used)
         total = sum(entry.size for entry in entries)
@@ -286,7 +292,7 @@ class Store:
         finally:
             if lock >= 0:
                 os.close(lock)
-        shutil.rmtree(trash, ignore_errors=True)
+        _discard(trash)
         return True
 
     def _clear_abandoned(self, now: float) -> None:
@@ -297,7 +303,7 @@ class Store:
                 if now - item.stat().st_mtime < patience:
                     continue
                 lock = _hold(item.path, wait=False)
-                shutil.rmtree(item.path, ignore_errors=True)
+                _discard(item.path)
             except OSError:
                 continue  # in use, or gone
             finally:
@@ -333,8 +339,11 @@ def _arrange(tree: Tree, listing: Listing, aside: List[Tuple[bytes, bytes]]) -> 
 def _write_index(folder: str, layer: Layer, contents: Contents) -> None:
     used = sum(-(-size // 4096) * 4096 for files in contents.values() for _, size in files)
     header = {"venvery_layer": 1, "digest": layer.digest, "size": layer.size, "bytes": used}
-    written = {_text(path): [[_text(name), size] for name, size in files] for path, files in contents.items()}
-    with open(os.path.join(folder, "index.json"), "x", encoding="ascii") as file:
+    written = {
+        _text(path): [_text(b"/".join([name for name, _ in files])), [size for _, size in files]]
+        for path, files in contents.items()
+    }
+    with open(os.path.join(folder, "index.json"), "x", encoding="utf-8") as file:
         file.write(json.dumps(header) + "\n" + json.dumps(written) + "\n")
 
 
@@ -346,7 +355,7 @@ def _read_index(folder: str, layer: Layer) -> Tuple[int, Contents]:
         sealed = os.fstat(file.fileno()).st_mtime_ns
     if header["digest"] != layer.digest or header["size"] != layer.size:
         raise ValueError("the index is that of another layer")
-    return sealed, {_raw(path): [(_name(n), s) for n, s in files] for path, files in contents.items()}
+    return sealed, {_raw(path): _files(names, sizes) for path, (names, sizes) in contents.items()}
 
 
 def _share_of(contents: Contents, which: int, parts: int) -> Iterator[Tuple[int, bytes, List[Tuple[bytes, int]]]]:
@@ -360,13 +369,16 @@ def _share_of(contents: Contents, which: int, parts: int) -> Iterator[Tuple[int,
 
 def _as_sealed(source: Tree, name: bytes, size: int, sealed: int) -> bool:
     try:
-        if isinstance(source, FdTree):
-            found = os.stat(name, dir_fd=source.descriptor, follow_symlinks=False)
-        else:
-            found = os.lstat(source.path(name))
-    except (OSError, ClientError):
+        found = source.stat(name)
+    except OSError:
         return False
     return found.st_size == size and found.st_mtime_ns <= sealed and stat.S_ISREG(found.st_mode)
+
+
+def _discard(folder: str) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mark_used(folder: str) -> None:
@@ -415,8 +427,9 @@ def _raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _name(text: str) -> bytes:
-    name = text.encode("utf-8", "surrogateescape")
-    if b"/" in name or name in (b"", b".", b".."):
-        raise ValueError(f"{text!r} is no file name")
-    return name
+def _files(text: str, sizes: List[int]) -> List[Tuple[bytes, int]]:
+    """Read the files of a folder: their names, joined by slashes, and their sizes."""
+    names = _raw(text).split(b"/") if sizes else []
+    if len(names) != len(sizes) or not _NO_NAMES.isdisjoint(names):
+        raise ValueError(f"{text[:80]!r} are not {len(sizes)} names of files")
+    return list(zip(names, sizes))

@@ -14,13 +14,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 import sys
-from typing import Callable, List, Optional
 
 from venvery.client.errors import ClientError, LocalError, UsageError
 from venvery.client.locks import FolderLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, List, Optional
 
 __all__ = ["Place", "exchange"]
 
@@ -185,6 +187,8 @@ def _call(function: str, folder: Optional[int], one: str, other: str, flags: int
 
 def remove_tree(path: str) -> None:
     """Remove a folder of ours, as far as it goes; what resists is left for the next run."""
+    import shutil
+
     shutil.rmtree(path, ignore_errors=True)
     if os.path.lexists(path):
         for folder, _, _ in os.walk(path):

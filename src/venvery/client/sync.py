@@ -237,7 +237,8 @@ class _Sync:
     def _goes_on(self, manifest: Manifest) -> bool:
         """Tell whether what is staged is part of the environment that the server speaks of now."""
         assert self._manifest is not None
-        return bool(self._head) and manifest.layers == self._manifest.layers
+        before = [layer.digest for layer in self._manifest.layers]
+        return bool(self._head) and before == [layer.digest for layer in manifest.layers]
 
     def _take_head(self, archive: Archive) -> None:
         from venvery.client.head import write_head
@@ -291,14 +292,16 @@ class _Sync:
                 if layer.digest not in self._placed:
                     lanes.link(index, layer.files or 1)
                 continue
-            pieces = archive.pieces(layer)
+            left = archive.length(layer)
             if layer.digest in self._placed:
-                for _ in pieces:
-                    pass  # it came whole before the connection broke, and a server need not heed `have`
+                archive.skip(left)  # it came whole before the connection broke, and a server need not heed `have`
                 continue
             lanes.begin(index, archive.encoding, layer.files or 1)
-            for piece in pieces:
-                lanes.feed(piece)
+            while left:
+                room = lanes.room(left)
+                archive.fill(room)
+                lanes.send(len(room))
+                left -= len(room)
                 self._progress.received(archive.received)
             lanes.end()
 

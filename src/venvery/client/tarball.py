@@ -5,26 +5,27 @@ Only what an environment's archive may hold is understood; everything else is re
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, NamedTuple
+import struct
 
 from venvery.client.errors import ArchiveError, CutOff
 
-__all__ = ["Member", "Window", "members"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, Tuple
+
+    Member = Tuple[bytes, bytes, int, int, bytes]
+    """Kind (`0` file, `2` symbolic link, `5` folder), name, mode, size, target of a link.
+
+    Names are bytes, as they stand in the archive, without a slash at the end.
+    """
+
+__all__ = ["Window", "members"]
 
 MAX_EXTENDED_HEADER = 1 << 20
 
 _MODES = {b"0000644": 0o644, b"0000755": 0o755}
-
-
-class Member(NamedTuple):
-    """One header. Names are bytes, as they stand in the archive, without a slash at the end."""
-
-    kind: bytes
-    """`0` file, `2` symbolic link, `5` directory."""
-    name: bytes
-    mode: int
-    size: int
-    link: bytes
+_HEADER = struct.Struct("100s7sx8x8x11sx12x8xc100s88x155s12x")
+"""Name, mode, size, kind, target of a link, prefix of the name."""
 
 
 class Window:
@@ -86,25 +87,24 @@ def members(window: Window, checked: bool = False) -> Iterator[Member]:
     `checked` also compares the header's own checksum, for fragments that no digest covers.
     """
     extended: Dict[str, bytes] = {}
-    while window.need(512):
+    while len(window.data) - window.at >= 512 or window.need(512):
         at = window.at
-        block = window.data[at : at + 512]
         window.at = at + 512
-        kind = block[156:157]
+        name, mode, digits, kind, link, prefix = _HEADER.unpack_from(window.data, at)
         if checked:
-            _check(block)
+            _check(window.data[at : at + 512])
         if kind == b"x":
             if extended:
                 raise ArchiveError("the archive has two extended headers in a row")
-            extended = _extended(window, _size(block))
+            extended = _extended(window, _size(digits))
             continue
         if kind not in (b"0", b"5", b"2"):
-            raise ArchiveError(_refusal(block, kind))
-        name = block[: block.index(0) if block[99] == 0 else 100]
-        if block[345]:
-            name = block[345:500].rstrip(b"\0") + b"/" + name
-        link = block[157:257].rstrip(b"\0") if kind == b"2" else b""
-        size = _size(block) if kind == b"0" else 0
+            raise ArchiveError(_refusal(name, kind))
+        name = name.rstrip(b"\0")
+        if prefix[0]:
+            name = prefix.rstrip(b"\0") + b"/" + name
+        link = link.rstrip(b"\0") if kind == b"2" else b""
+        size = _size(digits) if kind == b"0" else 0
         if extended:
             name = extended.get("path", name)
             link = extended.get("linkpath", link)
@@ -113,19 +113,18 @@ def members(window: Window, checked: bool = False) -> Iterator[Member]:
             extended = {}
         if kind == b"5" and name.endswith(b"/"):
             name = name[:-1]
-        mode = _MODES.get(block[100:107])
-        yield Member(kind, name, _number(block[100:107], 8) if mode is None else mode, size, link)
+        known = _MODES.get(mode)
+        yield kind, name, _number(mode, 8) if known is None else known, size, link
     if extended:
         raise CutOff("the archive ended before its end")
 
 
-def _size(block: bytes) -> int:
-    digits = block[124:135]
-    try:
-        if digits.isdigit():
+def _size(digits: bytes) -> int:
+    if digits.isdigit():
+        try:
             return int(digits, 8)
-    except ValueError:
-        pass
+        except ValueError:
+            pass
     raise ArchiveError("a header in the archive has no readable size")
 
 
@@ -163,8 +162,8 @@ def _extended(window: Window, size: int) -> Dict[str, bytes]:
     return records or {"": b""}
 
 
-def _refusal(block: bytes, kind: bytes) -> str:
-    name = block[:100].rstrip(b"\0").decode("utf-8", "replace")
+def _refusal(field: bytes, kind: bytes) -> str:
+    name = field.rstrip(b"\0").decode("utf-8", "replace")
     what = {
         b"1": "a hard link",
         b"3": "a character device",

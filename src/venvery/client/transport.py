@@ -6,20 +6,20 @@ Proxies come from the usual variables (`HTTPS_PROXY`, `NO_PROXY`), trusted certi
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import os
-import random
+import re
 import socket
-import ssl
 import sys
 import time
-import urllib.parse
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from venvery.client.archive import Stream
 from venvery.client.errors import ClientError, CutOff, UsageError
+from venvery.client.http1 import Answer, HttpError, NoAnswer, connect, secured, send, tunnelled
+from venvery.client.stream import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 __all__ = ["HttpTransport"]
 
@@ -33,31 +33,79 @@ _AGAIN = {429, 502, 503, 504}
 _MAX_PROBLEM = 4 << 20
 _SETTINGS_HAVE_PROXIES = sys.platform in ("win32", "darwin")
 """Whether the system's settings may name a proxy, beside the environment variables."""
+_PLAIN_URL = re.compile(r"(https?)://([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~+-]*)*)\Z")
+
+
+class _Address:
+    """A URL, taken apart."""
+
+    __slots__ = ("host", "password", "path", "port", "scheme", "username")
+
+    def __init__(self, url: str) -> None:
+        """Raises `UsageError` for what is not the URL of a server."""
+        plain = _PLAIN_URL.match(url)
+        self.username: Optional[str] = None
+        self.password: Optional[str] = None
+        if plain and int(plain[3] or 0) < 65536:  # nearly always, and `urllib.parse` takes a while to load
+            self.scheme, self.host, digits, self.path = plain.groups()
+            self.port = int(digits) if digits else None
+            return
+        from urllib.parse import unquote, urlsplit
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{url!r} is not the URL of a server", hint="write it as https://host:port")
+        try:
+            self.port = parts.port
+        except ValueError:
+            raise UsageError(f"{url!r} has no usable port") from None
+        self.scheme, self.host, self.path = parts.scheme, parts.hostname, parts.path
+        self.username = unquote(parts.username) if parts.username else None
+        self.password = unquote(parts.password or "")
+
+    @property
+    def authority(self) -> str:
+        """`host`, with a port that is not the usual one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def login(self) -> Optional[str]:
+        """What a header says of user and password; None without a user."""
+        if not self.username:
+            return None
+        from base64 import b64encode
+
+        return "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def connect(self, default: Optional[int] = None) -> socket.socket:
+        """Open a connection. Raises `OSError`."""
+        port = self.port or default or (443 if self.scheme == "https" else 80)
+        return connect(self.host, port, CONNECT_TIMEOUT)
 
 
 class _Body(Stream):
     """The body of an answer."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.media_type = (response.headers.get_content_type() or "").lower()
-        self.etag = response.headers.get("ETag")
-        self._response = response
-        length = response.headers.get("Content-Length", "")
-        self._left: Optional[int] = int(length) if length.isdigit() else None
+    def __init__(self, answer: Answer) -> None:
+        self.media_type = answer.media_type
+        self.etag = answer.headers.get("etag")
+        self._answer = answer
+
+    def readinto(self, view: memoryview) -> int:
+        try:
+            return self._answer.readinto(view)
+        except (OSError, HttpError) as error:
+            raise CutOff("the connection to the server broke") from error
 
     def read(self, size: int) -> bytes:
         try:
-            data = self._response.read1(size)
-        except (OSError, http.client.HTTPException) as error:
+            return self._answer.read(size)
+        except (OSError, HttpError) as error:
             raise CutOff("the connection to the server broke") from error
-        if self._left is not None:
-            self._left -= len(data)
-            if not data and self._left > 0:
-                raise CutOff("the connection to the server broke")
-        return data
 
     def close(self) -> None:
-        self._response.close()
+        self._answer.close()
 
 
 class HttpTransport:
@@ -71,20 +119,16 @@ class HttpTransport:
         sleep: Callable[[float], None] = time.sleep,
         on_retry: Optional[Callable[[str], None]] = None,
         read_timeout: float = READ_TIMEOUT,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        parts = urllib.parse.urlsplit(server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{server!r} is not the URL of a server", hint="write it as https://host:port")
-        try:
-            self._port = parts.port
-        except ValueError:
-            raise UsageError(f"{server!r} has no usable port") from None
+        """`meanwhile` is called when the request is out and the answer not there yet."""
+        self._address = _Address(server)
         self.server = server.rstrip("/")
-        self._parts = parts
         self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self._sleep = sleep
         self._on_retry = on_retry
         self._read_timeout = read_timeout
+        self._meanwhile = meanwhile
 
     def __call__(self, body: Dict[str, Any], accept: List[str]) -> Stream:
         """POST the request; give the archive as a stream. Raises `ClientError`."""
@@ -102,13 +146,13 @@ class HttpTransport:
         finally:
             answer.close()
 
-    def _wait_for_job(
-        self, response: http.client.HTTPResponse, data: bytes, accept: List[str]
-    ) -> http.client.HTTPResponse:
+    def _wait_for_job(self, response: Answer, data: bytes, accept: List[str]) -> Answer:
         """Wait until the server has built what was missing, then ask again."""
-        location = response.headers.get("Location", "")
+        from urllib.parse import urljoin, urlsplit
+
+        location = response.headers.get("location", "")
         response.close()
-        path = urllib.parse.urlsplit(urllib.parse.urljoin(self._parts.path or "/", location)).path
+        path = urlsplit(urljoin(self._address.path or "/", location)).path
         if not path.startswith("/"):
             raise ClientError("the server wants to be asked later but does not say where")
         self._say("the server builds what is missing; waiting")
@@ -127,16 +171,14 @@ class HttpTransport:
 
     def _ask(
         self, method: str, path: str, data: Optional[bytes], accept: List[str], absolute: bool = False
-    ) -> http.client.HTTPResponse:
+    ) -> Answer:
         """Send until there is an answer that is not `come back later`. Raises `ClientError`."""
         if not absolute:
-            path = self._parts.path.rstrip("/") + path
+            path = self._address.path.rstrip("/") + path
         for attempt in range(1, TRIES + 1):
             try:
-                connection, target, headers = self._connect(path)
-                headers.update(self._headers(accept, data))
-                response = _send(connection, method, target, data, headers, self._read_timeout)
-            except (OSError, http.client.HTTPException) as error:
+                response = self._exchange(method, path, data, accept)
+            except (OSError, HttpError) as error:
                 if attempt == TRIES or _is_final(error):
                     raise ClientError(
                         f"the server {self.server} cannot be reached: {_reason(error)}",
@@ -147,7 +189,7 @@ class HttpTransport:
             if response.status in (200, 202):
                 return response
             if response.status in _AGAIN and attempt < TRIES and not _says_why(response):
-                after = response.headers.get("Retry-After")
+                after = response.headers.get("retry-after")
                 response.close()
                 self._pause(attempt, after, f"{self.server} answered {response.status}")
                 continue
@@ -157,35 +199,48 @@ class HttpTransport:
                 response.close()
         raise AssertionError
 
-    def _connect(self, path: str) -> Tuple[http.client.HTTPConnection, str, Dict[str, str]]:
+    def _exchange(self, method: str, path: str, data: Optional[bytes], accept: List[str]) -> Answer:
+        """Ask once. Raises `OSError`, `HttpError`."""
+        connection, target, headers = self._connect(path)
+        try:
+            connection.settimeout(self._read_timeout)
+            send(connection, method, target, {**headers, **self._headers(accept, data)}, data)
+            self._meanwhile()
+            answer = Answer(connection)
+            answer.begin()
+            return answer
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connect(self, path: str) -> Tuple[socket.socket, str, Dict[str, str]]:
         """Make a connection; give it with the request target and what a proxy wants to be told."""
-        parts = self._parts
-        host = parts.hostname or ""
-        proxy = None if self._bypassed(host) else _proxies(self._environ).get(parts.scheme)
-        secure = parts.scheme == "https"
-        if proxy is None:
-            return _connection(secure, host, self._port), path, {}
-        via = urllib.parse.urlsplit(proxy if "//" in proxy else "http://" + proxy)
-        login: Dict[str, str] = {}
-        if via.username:
-            secret = f"{urllib.parse.unquote(via.username)}:{urllib.parse.unquote(via.password or '')}"
-            login["Proxy-Authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
+        here = self._address
+        headers = {"Host": here.authority}
+        secure = here.scheme == "https"
+        named = None if self._bypassed(here.host) else _proxies(self._environ).get(here.scheme)
+        if named is None:
+            connection = here.connect()
+            return secured(connection, here.host) if secure else connection, path, headers
+        proxy = _Address(named if "//" in named else "http://" + named)
+        login = {"Proxy-Authorization": proxy.login} if proxy.login else {}
+        connection = proxy.connect(8080 if secure else None)
         if secure:
-            tunnel = _connection(True, via.hostname or "", via.port or 8080)
-            tunnel.set_tunnel(host, self._port or 443, login)
-            return tunnel, path, {}
-        port = f":{self._port}" if self._port else ""
-        shown = f"[{host}]" if ":" in host else host
-        return (
-            _connection(via.scheme == "https", via.hostname or "", via.port),
-            f"http://{shown}{port}{path}",
-            login,
-        )
+            host = f"[{here.host}]" if ":" in here.host else here.host
+            try:
+                tunnelled(connection, f"{host}:{here.port or 443}", login)
+            except BaseException:
+                connection.close()
+                raise
+            return secured(connection, here.host), path, headers
+        if proxy.scheme == "https":
+            connection = secured(connection, proxy.host)
+        return connection, f"http://{here.authority}{path}", {**headers, **login}
 
     def _bypassed(self, host: str) -> bool:
         """Tell whether `no_proxy` names the host, or a domain that it is in."""
         named = [part.strip().lstrip(".").lower() for part in _variable(self._environ, "no_proxy").split(",")]
-        full = f"{host}:{self._port}"
+        full = f"{host}:{self._address.port}"
         return any(
             part == "*" or part in (host, full) or host.lower().endswith("." + part) for part in named if part
         )
@@ -201,14 +256,13 @@ class HttpTransport:
         token = self._environ.get("VENVERY_TOKEN")
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        elif self._parts.username:
-            secret = "{}:{}".format(
-                urllib.parse.unquote(self._parts.username), urllib.parse.unquote(self._parts.password or "")
-            )
-            headers["Authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
+        elif self._address.login:
+            headers["Authorization"] = self._address.login
         return headers
 
     def _pause(self, attempt: int, after: Optional[str], why: str) -> None:
+        import random
+
         seconds = float(2 ** (attempt - 1)) * (0.25 + random.random() / 4)
         if after and after.strip().isdigit():
             seconds = float(after)
@@ -219,13 +273,13 @@ class HttpTransport:
         if self._on_retry is not None:
             self._on_retry(text)
 
-    def _problem(self, response: http.client.HTTPResponse) -> ClientError:
+    def _problem(self, response: Answer) -> ClientError:
         """Turn an answer that is no archive into an error (RFC 9457 where it is one)."""
         status = response.status
         document = _json_of(response)
         code = 3 if status >= 500 or status in (401, 403, 407, 429) else 1 if status in (404, 422) else 2
         if 300 <= status < 400:
-            where = response.headers.get("Location", "elsewhere")
+            where = response.headers.get("location", "elsewhere")
             return ClientError(f"the server {self.server} sends us to {where}", hint="name that server directly")
         if not isinstance(document, dict) or not (document.get("detail") or document.get("title")):
             return ClientError(
@@ -247,59 +301,35 @@ class HttpTransport:
         )
 
 
-def _connection(secure: bool, host: str, port: Optional[int]) -> http.client.HTTPConnection:
-    if secure:
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=context)
-    return http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
-
-
-def _send(
-    connection: http.client.HTTPConnection,
-    method: str,
-    target: str,
-    data: Optional[bytes],
-    headers: Dict[str, str],
-    read_timeout: float,
-) -> http.client.HTTPResponse:
-    try:
-        connection.connect()
-        assert connection.sock is not None
-        connection.sock.settimeout(read_timeout)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.request(method, target, body=data, headers=headers)
-        return connection.getresponse()
-    except BaseException:
-        connection.close()
-        raise
-
-
 def _is_final(error: Exception) -> bool:
     """Tell whether trying again cannot help: the certificate is wrong, or the name is not known."""
-    return isinstance(error, (ssl.SSLCertVerificationError, http.client.InvalidURL)) or (
-        isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
-    )
+    return _is_distrust(error) or (isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME)
+
+
+def _is_distrust(error: Exception) -> bool:
+    ssl = sys.modules.get("ssl")  # where it was not loaded, nothing of it was raised
+    return ssl is not None and isinstance(error, ssl.SSLCertVerificationError)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, (socket.timeout, TimeoutError)):
         return "it does not answer"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    if isinstance(error, http.client.RemoteDisconnected):
+    if _is_distrust(error):
+        return f"its certificate is not trusted ({getattr(error, 'verify_message', error)})"
+    if isinstance(error, NoAnswer):
         return "it closed the connection without an answer"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _says_why(response: http.client.HTTPResponse) -> bool:
+def _says_why(response: Answer) -> bool:
     """A 502 with a problem document is the server's own word: its index failed after its own retries."""
-    return response.status == 502 and response.headers.get_content_type() == "application/problem+json"
+    return response.status == 502 and response.media_type == "application/problem+json"
 
 
-def _json_of(response: http.client.HTTPResponse) -> Any:
+def _json_of(response: Answer) -> Any:
     try:
-        return json.loads(response.read(_MAX_PROBLEM))
-    except (ValueError, OSError, http.client.HTTPException, RecursionError):
+        return json.loads(response.read_all(_MAX_PROBLEM))
+    except (ValueError, OSError, HttpError, RecursionError):
         return None
 
 

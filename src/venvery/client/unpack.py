@@ -7,31 +7,37 @@ from __future__ import annotations
 
 import hashlib
 import os
-import queue
-import threading
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from venvery.client.archive import Layer, decode_zstd_frames
+from venvery.client.archive import decode_zstd_frames
 from venvery.client.errors import ArchiveError, ClientError, CutOff, LocalError
-from venvery.client.store import Store
 from venvery.client.tarball import Window, members
-from venvery.client.tree import Listing, Tree, open_tree, sentence_for
+from venvery.client.tree import open_tree, sentence_for
 
-__all__ = ["CONFLICTS", "CUT", "DATA", "END", "LINK", "STOP", "UNPACK", "Conflict", "Done", "Worker"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import queue
+    from typing import Any, Callable, Generator, Iterator, List, Optional, Sequence, Tuple
+
+    from venvery.client.archive import Layer
+    from venvery.client.store import Store
+    from venvery.client.tree import Listing, Tree
+
+    Conflict = Tuple[bytes, bytes]
+    """(path, where its content lies instead)"""
+    Message = Tuple[int, int, int, int]
+
+__all__ = ["CONFLICTS", "CUT", "DATA", "END", "LINK", "PLAIN", "STOP", "UNPACK", "ZSTD", "Done", "Worker"]
 
 STOP, UNPACK, DATA, END, CUT, LINK = range(6)
-"""Messages to a worker: (what, index of the layer, bytes).
+"""Messages to a worker: (what, index of the layer, two numbers).
 
-UNPACK carries the encoding; LINK two bytes: which share of the layer's folders, of how many.
+The numbers of UNPACK: the encoding; of DATA: a slot and how many bytes are in it; of LINK: which share of the
+layer's folders, of how many.
 """
-
-Message = Tuple[int, int, bytes]
+PLAIN, ZSTD = range(2)
 
 CONFLICTS = b".venvery/conflicts"
 """Where a file goes whose place another layer has taken, until all layers are there."""
-
-Conflict = Tuple[bytes, bytes]
-"""(path, where its content lies instead)"""
 
 LARGE = 32 << 20
 """Bytes from which on a layer is hashed by a thread of its own."""
@@ -40,14 +46,17 @@ AHEAD = 32
 _MODES = (0o644, 0o755)
 
 
-class Done(NamedTuple):
+class Done:
     """A layer that is in place."""
 
-    listing: Listing
-    conflicts: List[Conflict]
-    stored: bool
-    """Whether the layer store has it now."""
-    linked: bool
+    __slots__ = ("conflicts", "linked", "listing", "stored")
+
+    def __init__(self, listing: Listing, conflicts: List[Conflict], stored: bool, linked: bool) -> None:
+        self.listing = listing
+        self.conflicts = conflicts
+        self.stored = stored
+        """Whether the layer store has it now."""
+        self.linked = linked
 
     def joined(self, other: Done) -> Done:
         """Put two shares of a layer together; they have no folder in common."""
@@ -62,17 +71,46 @@ class Worker:
         self._layers = layers
         self._store = store
 
-    def run(self, receive: Callable[[], Message], report: Callable[[int, object], None]) -> None:
-        """Do what the messages say until STOP; report a `Done` or an error for each layer."""
+    def run(
+        self,
+        receive: Callable[[], Message],
+        take: Callable[[int, int], memoryview],
+        give_back: Callable[[int], None],
+        report: Callable[[int, object], None],
+    ) -> None:
+        """Do what the messages say until STOP; report a `Done` or an error for each layer.
+
+        `take` gives so many bytes of a slot, which is given back when they are not needed any more.
+        """
+
+        def data() -> Generator[memoryview, None, None]:
+            while True:
+                what, _, slot, length = receive()
+                if what == END:
+                    return
+                if what == CUT:
+                    raise CutOff("the archive ended before its end")
+                try:
+                    yield take(slot, length)
+                finally:
+                    give_back(slot)
+
         while True:
-            what, index, payload = receive()
+            what, index, one, two = receive()
             if what == STOP:
                 return
+            if what == DATA:
+                give_back(one)  # of a layer that is refused already
+                continue
             try:
                 if what == LINK:
-                    report(index, self.link(index, payload[0], payload[1]))
+                    report(index, self.link(index, one, two))
                 elif what == UNPACK:
-                    report(index, self.unpack(index, payload == b"zstd", _data(receive)))
+                    pieces = data()
+                    try:
+                        report(index, self.unpack(index, one == ZSTD, pieces))
+                    finally:
+                        pieces.close()
             except ClientError as error:
                 report(index, error)
             except ValueError as error:  # a name that this system cannot have
@@ -81,14 +119,14 @@ class Worker:
                 what_failed = f"{self._layers[index].name} cannot be written to {self._stage}"
                 report(index, sentence_for(error, what_failed))
 
-    def unpack(self, index: int, zstd: bool, pieces: Iterator[bytes]) -> Done:
+    def unpack(self, index: int, zstd: bool, pieces: Iterator[memoryview]) -> Done:
         """Unpack and verify one layer, then offer it to the store. Raises `ClientError`, `OSError`."""
         layer = self._layers[index]
         tree = open_tree(self._stage)
         listing: Listing = {}
         conflicts: List[Conflict] = []
         try:
-            chunks = decode_zstd_frames(layer.frames, pieces) if zstd else pieces
+            chunks = decode_zstd_frames(layer.frames, pieces) if zstd else map(bytes, pieces)
             write_layer(tree, verified(layer, chunks), listing, conflicts, index)
             stored = self._store is not None and self._store.add(layer, tree, listing, conflicts)
             return Done(listing, conflicts, stored, False)
@@ -123,16 +161,6 @@ class Worker:
             tree.close()
 
 
-def _data(receive: Callable[[], Message]) -> Iterator[bytes]:
-    while True:
-        what, _, payload = receive()
-        if what == END:
-            return
-        if what == CUT:
-            raise CutOff("the archive ended before its end")
-        yield payload
-
-
 def verified(layer: Layer, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Pass on the bytes of a layer; at their end they must have been the right ones."""
     digest: Any = _AsideDigest() if layer.size >= LARGE else hashlib.sha256()
@@ -154,6 +182,9 @@ class _AsideDigest:
     """A SHA-256 that another thread computes: a huge layer is not decoded, hashed and written by one alone."""
 
     def __init__(self) -> None:
+        import queue
+        import threading
+
         self._digest = hashlib.sha256()
         self._chunks: queue.Queue[Optional[bytes]] = queue.Queue(AHEAD)
         self._thread = threading.Thread(target=self._compute, daemon=True)
@@ -185,6 +216,7 @@ def write_layer(
     window = Window(chunks)
     folder: Optional[bytes] = None
     files: List[Tuple[bytes, int]] = []
+    write, close, create = os.write, os.close, tree.create
     for kind, name, mode, size, _ in members(window):
         if kind == b"5":
             check_place(name)
@@ -199,7 +231,7 @@ def write_layer(
             folder = parent
             files = listing.setdefault(parent, [])
         try:
-            descriptor = tree.create(name, mode)
+            descriptor = create(name, mode)
             files.append((base, size))
         except FileExistsError:
             descriptor = _set_aside(tree, name, mode, listing, conflicts, index)
@@ -208,14 +240,18 @@ def write_layer(
             if len(window.data) - at >= size:
                 # Nearly always: the whole content is in memory.
                 window.at = at + size
-                if size and os.write(descriptor, window.view[at : at + size]) != size:
+                if size and write(descriptor, window.view[at : at + size]) != size:
                     raise LocalError(f"the disk is full ({_shown(name)})")
             else:
                 for piece in window.take(size):
                     _write(descriptor, piece)
         finally:
-            os.close(descriptor)
-        window.pad(size)
+            close(descriptor)
+        missing = -size % 512
+        if len(window.data) - window.at >= missing:
+            window.at += missing
+        else:
+            window.pad(size)
 
 
 def _write(descriptor: int, piece: memoryview) -> None:

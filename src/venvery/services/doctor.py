@@ -232,7 +232,7 @@ def _store(environ: Mapping[str, str], beside: Path) -> Iterator[Finding]:
 
 def _count_layers(folder: Path) -> int:
     try:
-        return sum(1 for _ in (folder / "store-1" / "layers").iterdir())
+        return sum(1 for _ in (folder / "store-2" / "layers").iterdir())
     except OSError:
         return 0
 
