@@ -33,6 +33,15 @@ What is said more closely wins: an option of the command, then the configuration
     cool-down = "7 days"                      # releases younger than that are not offered
     cool-down-exempt = ["acme-*"]
 
+    [builds]
+    sdists = "sandboxed"                      # or "never", or "allowlist" with allow = ["names"]
+    no-binary = ["psycopg2"]                  # always built, whatever wheels there are
+    build-constraints = ["setuptools<80"]
+    memory = "4 GB"
+
+    [builds.packages.psycopg2]
+    environment = {PG_CONFIG = "/usr/bin/pg_config"}
+
     [network]
     connect-timeout-seconds = 10
 
@@ -62,6 +71,8 @@ from venvery.catalog.pip_settings import (
     this_machine,
 )
 from venvery.errors import BadConfiguration, BadInput
+from venvery.model.build_settings import BuildLimits, BuildSettings, PackageBuild, SdistPolicy
+from venvery.model.names import NormalizedName, parse_name
 from venvery.model.policy import (
     NO_POLICY,
     ReleasePolicy,
@@ -134,6 +145,7 @@ class Configuration:
     max_size: int | None = None
     """Bytes that the data folder may have; what was not used for longest is removed beyond it. None: no limit."""
     policy: ReleasePolicy = NO_POLICY
+    builds: BuildSettings = field(default_factory=BuildSettings)
     warnings: tuple[str, ...] = ()
     """What a person should be told about the configuration."""
 
@@ -174,6 +186,7 @@ def load_configuration(
         limits=read.limits,
         max_size=options.max_size if options.max_size is not None else read.max_size,
         policy=read.policy,
+        builds=read.builds,
         warnings=warnings,
     )
 
@@ -261,6 +274,7 @@ class _FromFile:
     limits: Limits = field(default_factory=Limits)
     max_size: int | None = None
     policy: ReleasePolicy = NO_POLICY
+    builds: BuildSettings = field(default_factory=BuildSettings)
 
 
 _Kind = Literal["text", "number", "whole number", "list of texts", "yes or no"]
@@ -275,6 +289,19 @@ _NETWORK = {
     "proxy": ("proxy", "text"),
     "trusted-hosts": ("trusted_hosts", "list of texts"),
 }
+
+
+_BUILD_LIMITS: Mapping[str, tuple[str, _Kind | Literal["size"]]] = {
+    "memory": ("memory_bytes", "size"),
+    "disk": ("disk_bytes", "size"),
+    "wheel-size": ("output_bytes", "size"),
+    "log-size": ("log_bytes", "size"),
+    "processes": ("processes", "whole number"),
+    "cpu-seconds": ("cpu_seconds", "whole number"),
+    "wall-seconds": ("wall_seconds", "number"),
+    "cpus": ("cpus", "number"),
+}
+_BUILDS = ("sdists", "allow", "no-binary", "build-constraints", "packages", "concurrency")
 
 
 class _Table:
@@ -321,6 +348,7 @@ class _Table:
             limits=self.limits(),
             max_size=self.size("max-size"),
             policy=self.policy(),
+            builds=self.builds(),
         )
 
     def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
@@ -436,6 +464,62 @@ class _Table:
             return tuple(map(parse_pattern, self.take(key, "list of texts", ())))
         except BadInput as error:
             self.fail(key, f"is unusable: {error}", hint=error.hint)
+
+    def builds(self) -> BuildSettings:
+        table = self.table("builds", (*_BUILDS, *_BUILD_LIMITS))
+        sdists = table.take("sdists", "text", "sandboxed")
+        if sdists not in get_args(SdistPolicy):
+            table.fail("sdists", f"must be one of {', '.join(get_args(SdistPolicy))}")
+        limits = {
+            name: table.size(key) if kind == "size" else table.take(key, kind)
+            for key, (name, kind) in _BUILD_LIMITS.items()
+        }
+        packages = table.take_table("packages")
+        return BuildSettings(
+            sdists=sdists,
+            allow=table.names("allow"),
+            no_binary=table.names("no-binary"),
+            constraints=table.take("build-constraints", "list of texts", ()),
+            packages=dict(table.package_build(name) for name in packages),
+            concurrency=table.take("concurrency", "whole number", 0),
+            limits=BuildLimits(**{name: value for name, value in limits.items() if value is not None}),
+        )
+
+    def package_build(self, name: str) -> tuple[NormalizedName, PackageBuild]:
+        """Read one table of `[builds.packages]`."""
+        table = _Table(
+            {name: self.take_table("packages")[name]},
+            self.file,
+            f"{self.path}packages.",
+            (name.replace("_", "-"),),
+        ).table(name.replace("_", "-"), ("environment", "config-settings", "build-requires"))
+        environment, settings = table.take_table("environment"), table.take_table("config-settings")
+        for key, value in environment.items():
+            if not isinstance(value, str) or not key.isidentifier() or "\0" in value:
+                table.fail("environment", f"has a variable {key!r} that is no name with a text")
+        for key, value in settings.items():
+            several = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            if not (isinstance(value, str) or several):
+                table.fail("config-settings", f"has {key!r}, which is neither a text nor a list of texts")
+        try:
+            project = parse_name(name)
+        except BadInput as error:
+            self.fail("packages", f"has a name that is none: {error}")
+        return project, PackageBuild(environment, settings, table.take("build-requires", "list of texts", ()))
+
+    def take_table(self, key: str) -> Mapping[str, Any]:
+        """Give a table whose keys are anybody's."""
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            self.fail(key, "must be a table")
+        return value
+
+    def names(self, key: str) -> frozenset[NormalizedName]:
+        """Give a list of projects."""
+        try:
+            return frozenset(parse_name(name) for name in self.take(key, "list of texts", ()))
+        except BadInput as error:
+            self.fail(key, f"has a name that is none: {error}")
 
     def policy(self) -> ReleasePolicy:
         table = self.table("policy", ("blocked", "allowed", "cool-down", "cool-down-exempt"))

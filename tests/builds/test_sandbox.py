@@ -16,9 +16,9 @@ import pytest
 
 from tests.support.index_server import IndexServer
 from tests.support.world import World
-from venvery.builds.limits import BuildLimits
 from venvery.builds.sandbox import HOME, Mount, Ran, Sandbox, Task
 from venvery.client.interpreter import this_interpreter
+from venvery.model.build_settings import BuildLimits
 
 SMALL = BuildLimits(
     memory_bytes=256 << 20,
@@ -319,7 +319,7 @@ def test_an_ordinary_user_has_it_too(sandbox: Sandbox, tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from venvery.builds.cgroups import Cgroups\n"
-        "from venvery.builds.limits import BuildLimits\n"
+        "from venvery.model.build_settings import BuildLimits\n"
         "from venvery.builds.sandbox import Sandbox, Task\n"
         "said = []\n"
         "script = 'id -u; cat /etc/shadow; touch /usr/x /build/x; ls /build; echo x > /dev/tcp'\n"

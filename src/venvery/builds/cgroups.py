@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from venvery.builds.limits import BuildLimits
+from venvery.model.build_settings import BuildLimits
 
 __all__ = ["Cgroups", "Group", "find_cgroups"]
 

@@ -15,12 +15,12 @@ from typing import BinaryIO, Literal
 import pyproject_hooks
 
 from venvery.builds.hints import find_hint
-from venvery.builds.limits import BuildLimits
 from venvery.builds.project import BuildSystem
 from venvery.builds.results import Results
 from venvery.builds.sandbox import HOME, ROOM, Mount, Ran, Sandbox, Task
 from venvery.environments.wheel import Wheel
 from venvery.errors import BuildFailed, LimitExceeded, SourceGarbage
+from venvery.model.build_settings import BuildLimits
 from venvery.model.files import FileName, parse_filename
 from venvery.model.names import NormalizedName
 from venvery.model.targets import Target

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from venvery.builds.cgroups import Cgroups, find_cgroups
-from venvery.builds.limits import BuildLimits
 from venvery.builds.sandbox import Sandbox, Task
 from venvery.errors import VenveryError
+from venvery.model.build_settings import BuildLimits
 
 __all__ = ["Layer", "Probed", "probe"]
 

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import IO, Literal
 
 from venvery.builds.cgroups import Cgroups, Group
-from venvery.builds.limits import BuildLimits
 from venvery.builds.users import spare_user
 from venvery.errors import StorageFailed
+from venvery.model.build_settings import BuildLimits
 
 __all__ = ["HOME", "RESULT", "ROOM", "Ending", "Mount", "Ran", "Sandbox", "Task"]
 
