@@ -494,13 +494,13 @@ class _Table:
             (name.replace("_", "-"),),
         ).table(name.replace("_", "-"), ("environment", "config-settings", "build-requires"))
         environment, settings = table.take_table("environment"), table.take_table("config-settings")
-        for key, value in environment.items():
-            if not isinstance(value, str) or not key.isidentifier() or "\0" in value:
-                table.fail("environment", f"has a variable {key!r} that is no name with a text")
-        for key, value in settings.items():
+        for variable, value in environment.items():
+            if not isinstance(value, str) or not variable.isidentifier() or "\0" in value:
+                table.fail("environment", f"has a variable {variable!r} that is no name with a text")
+        for setting, value in settings.items():
             several = isinstance(value, list) and all(isinstance(item, str) for item in value)
             if not (isinstance(value, str) or several):
-                table.fail("config-settings", f"has {key!r}, which is neither a text nor a list of texts")
+                table.fail("config-settings", f"has {setting!r}, which is neither a text nor a list of texts")
         try:
             project = parse_name(name)
         except BadInput as error:
