@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from venvery.cli import loops
 from venvery.client.archive import Stream
 from venvery.config import Configuration
+from venvery.services.archive_stream import ArchiveStream
 from venvery.services.house import House, Sendable, open_house
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class EmbeddedTransport:
         """Make the environment; give its archive."""
         media_type = next(kind for kind in accept if kind in _MEDIA_TYPES)
         archive = in_house(self._configuration, lambda house: self._make(house, body, media_type), self._report)
-        return _ArchiveStream(archive, media_type)
+        return ArchiveStream(archive, media_type)
 
     async def _make(self, house: House, body: Mapping[str, Any], media_type: str) -> Sendable:
         asked = house.read(body)
@@ -66,28 +67,3 @@ class EmbeddedTransport:
         for warning in made.warnings:
             self._on_warning(warning)
         return await house.sendable(made, asked.place, _MEDIA_TYPES[media_type])
-
-
-class _ArchiveStream(Stream):
-    """An archive as the client reads an answer."""
-
-    def __init__(self, sendable: Sendable, media_type: str) -> None:
-        self.media_type = media_type
-        self.etag = sendable.archive.etag
-        self._sendable = sendable
-        self._chunks: Iterator[bytes] = sendable.archive.chunks()
-        self._rest = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._rest = memoryview(chunk)
-        part, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(part)
-
-    def close(self) -> None:
-        self._rest = memoryview(b"")
-        self._chunks = iter(())
-        self._sendable.close()

@@ -38,6 +38,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house() as house:
             app.state.house = house
+            house.builds.work_for_all()
             async with kept_small(house):
                 yield
 

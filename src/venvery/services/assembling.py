@@ -16,7 +16,7 @@ from venvery.environments import RECIPE, LayerInfo, Manifest, build_layer, compi
 from venvery.errors import BadInput, NotFound, NoUsableFile, StorageFailed
 from venvery.model.digests import hex_of, sha256
 from venvery.model.files import DistFile
-from venvery.model.lock import Lock
+from venvery.model.lock import Lock, Pin
 from venvery.model.sources import DIRECT
 from venvery.model.targets import Family
 from venvery.resolve.readers import lock_from_document
@@ -252,9 +252,20 @@ def _shares(layers: Sequence[LayerInfo], workers: int) -> list[list[LayerInfo]]:
 
 
 def chosen_only(lock: Lock) -> Lock:
-    """Leave of a lock what its first target uses: of each pin the one wheel. Raises `NoUsableFile`."""
-    pins = (replace(pin, files=(lock.wheel_for(pin, 0),)) for pin in lock.pins_for(0))
-    return replace(lock, pins=tuple(pins))
+    """Leave of a lock what its first target uses: of each pin the one wheel, or what one is built from.
+
+    Raises `NoUsableFile`.
+    """
+
+    def chosen(pin: Pin) -> tuple[DistFile, ...]:
+        try:
+            return (lock.wheel_for(pin, 0),)
+        except NoUsableFile:
+            if sdists := tuple(file for file in pin.files if file.kind == "sdist"):
+                return sdists
+            raise
+
+    return replace(lock, pins=tuple(replace(pin, files=chosen(pin)) for pin in lock.pins_for(0)))
 
 
 @lru_cache(maxsize=4096)

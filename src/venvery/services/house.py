@@ -23,12 +23,15 @@ from venvery.errors import (
     BadInput,
     BadPrefix,
     NotFound,
+    NoUsableFile,
     StorageFailed,
     Unsatisfiable,
     VenveryError,
 )
+from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.policy import NO_POLICY, ReleasePolicy
+from venvery.model.requests import NameSet
 from venvery.model.sources import ViewSpec
 from venvery.model.targets import Family, Target
 from venvery.services.answers import Answer, Answered, request_key
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from venvery.model.requests import ResolveRequest
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
+    from venvery.services.building import Builds, Watch
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.known_environments import KnownEnvironment
     from venvery.services.outdated import Outdated
@@ -92,8 +96,10 @@ class House:
         keys: Path | None = None,
         policy: ReleasePolicy = NO_POLICY,
         views: Sequence[ViewSpec] = (),
+        builds: BuildSettings | None = None,
     ) -> None:
         self._keys = keys
+        self._build_settings = builds or BuildSettings()
         self.limits = limits or Limits()
         self._database = database
         self._blobs = blobs
@@ -136,6 +142,14 @@ class House:
 
         return Attester(ServerKeys(self._keys or self._blobs.root.parent / "keys"))
 
+    @cached_property
+    def builds(self) -> Builds:
+        """Builds source distributions."""
+        from venvery.services.building import Builds
+
+        folder = self._blobs.root.parent / "builds"
+        return Builds(self, self._database, self._blobs, self._build_settings, folder)
+
     def read(self, body: Mapping[str, Any]) -> Asked:
         """Read a request body; a target that it leaves out is this machine's.
 
@@ -157,7 +171,7 @@ class House:
         Raises `Unsatisfiable`, `SourceFailed` and others.
         """
         policy = self.policing.identity
-        asked = replace(asked, resolve=self.policing.put_into(asked.resolve))
+        asked = replace(asked, resolve=self.policing.put_into(self._from_source(asked.resolve)))
         view = self.views.get(asked.view)
         view.catalog.notice()
         key = request_key(asked.resolve, sha256(canonical_json([view.identity, policy])), asked.warnings)
@@ -168,6 +182,15 @@ class House:
         work = (key, view.catalog.changes)
         answer = await self._once.do(work, lambda: self._compute(key, asked, policy, view))
         return Answered(answer, view.answers, remembered=False)
+
+    def _from_source(self, request: ResolveRequest) -> ResolveRequest:
+        """Put the projects into a request that the configuration takes from source only."""
+        always = self._build_settings.no_binary
+        if not always:
+            return request
+        options = request.options
+        no_binary = NameSet(options.no_binary.every, options.no_binary.names | always)
+        return replace(request, options=replace(options, no_binary=no_binary))
 
     async def _compute(self, key: str, asked: Asked, policy: str, view: View) -> Answer:
         try:
@@ -234,24 +257,48 @@ class House:
         """End what is under way, and keep what was learnt."""
         for serving in self._servings.values():
             await serving.stop()
+        if "builds" in self.__dict__:
+            await self.builds.close()
         await self._once.stop()
         self._bench.close()
         for view in self.views.all():
             await view.answers.flush()
 
-    async def environment(self, asked: Asked) -> Assembled:
-        """Make the environment that a request asks for, from its lock or from its requirements."""
+    async def environment(self, asked: Asked, watch: Watch | None = None) -> Assembled:
+        """Make the environment that a request asks for, from its lock or from its requirements.
+
+        What has to be built for it is built first; `watch` hears of each job that is waited for.
+        """
         lock = asked.lock
         if lock is None:
             lock = (await self.resolve(asked)).lock
         else:
             self.policing.check(lock)
             if not self._trusts_locks:
-                return await self._assemble_vouched(lock, asked.view, bytecode=asked.place.bytecode)
-        return await self._assembler.assemble(lock, bytecode=asked.place.bytecode)
+                bytecode = asked.place.bytecode
+                return await self._assemble_vouched(lock, asked.view, bytecode=bytecode, watch=watch)
+        return await self._assemble(lock, bytecode=asked.place.bytecode, watch=watch)
+
+    async def _assemble(
+        self, lock: Lock, *, bytecode: bool, written: Lock | None = None, watch: Watch | None = None
+    ) -> Assembled:
+        """Assemble a lock; a pin that has no wheel for the target gets one that is built from its sdist."""
+        try:
+            return await self._assembler.assemble(lock, bytecode=bytecode, written=written)
+        except NoUsableFile:
+            completed = await self.builds.complete(lock, 0, watch)
+            if completed is lock:
+                raise
+        return await self._assembler.assemble(completed, bytecode=bytecode, written=written or lock)
 
     async def _assemble_vouched(
-        self, lock: Lock, view: str | None, *, bytecode: bool, written: Lock | None = None
+        self,
+        lock: Lock,
+        view: str | None,
+        *,
+        bytecode: bool,
+        written: Lock | None = None,
+        watch: Watch | None = None,
     ) -> Assembled:
         """Assemble from a lock whose URLs nobody vouches for: what is not there is looked up in the sources.
 
@@ -264,7 +311,7 @@ class House:
         try:
             catalog = self.views.get(view).catalog
             vouched = await vouch(lock, catalog, self._allowed_urls, lambda file: file.key in there)
-            return await self._assembler.assemble(vouched, bytecode=bytecode, written=written)
+            return await self._assemble(vouched, bytecode=bytecode, written=written, watch=watch)
         finally:
             lease.release()
 
@@ -282,7 +329,7 @@ class House:
         written, bytecode = await asyncio.to_thread(self._assembler.recipe, key)
         lock = chosen_only(written)
         made = await (
-            self._assembler.assemble(lock, bytecode=bytecode, written=written)
+            self._assemble(lock, bytecode=bytecode, written=written)
             if self._trusts_locks
             else self._assemble_vouched(lock, None, bytecode=bytecode, written=written)
         )
@@ -420,6 +467,7 @@ async def open_house(
                 keys=configuration.data / "keys",
                 policy=configuration.policy,
                 views=configuration.views,
+                builds=configuration.builds,
             )
             if configuration.max_size is not None:
                 house.keep_within(configuration.data, configuration.max_size)

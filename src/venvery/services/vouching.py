@@ -22,12 +22,12 @@ __all__ = ["vouch"]
 async def vouch(
     lock: Lock, catalog: Catalog, allowed_urls: tuple[str, ...], is_there: Callable[[DistFile], bool]
 ) -> Lock:
-    """Give the lock with every wheel that has yet to be fetched as the sources have it.
+    """Give the lock with every file that has yet to be fetched as the sources have it.
 
     `is_there` tells which files need no fetching. A file that no source has is taken from its own URL only
     where `allowed_urls` has it. Raises `NoUsableFile` for a pin of which nothing is left, and `SourceFailed`.
     """
-    wanted = {pin.project for pin in lock.pins if not all(map(is_there, _wheels(pin)))}
+    wanted = {pin.project for pin in lock.pins if not _needs_nothing(lock, pin, is_there)}
     listings = await catalog.listings(wanted) if wanted else {}
     pins = tuple(
         replace(pin, files=_known(pin, listings, allowed_urls)) if pin.project in wanted else pin
@@ -57,5 +57,11 @@ def _known(
     )
 
 
-def _wheels(pin: Pin) -> list[DistFile]:
-    return [file for file in pin.files if file.kind == "wheel"]
+def _needs_nothing(lock: Lock, pin: Pin, is_there: Callable[[DistFile], bool]) -> bool:
+    """Tell whether nothing has to be fetched for a pin: its wheels are there, and one of them is what it takes."""
+    if not all(map(is_there, (file for file in pin.files if file.kind == "wheel"))):
+        return False
+    try:
+        return 0 not in pin.targets or bool(lock.wheel_for(pin))
+    except NoUsableFile:
+        return False  # the source distribution is fetched then
