@@ -22,7 +22,7 @@ from tests.support.wheels import make_wheel
 from venvery.errors import SourceUnreachable, Unsatisfiable
 from venvery.model.names import normalize
 from venvery.model.sources import SourceSpec
-from venvery.services.answers import Answers, request_key
+from venvery.services.answers import request_key
 from venvery.services.documents import Defaults, read_body
 from venvery.storage.database import Database
 
@@ -258,7 +258,8 @@ def test_folders_are_looked_at_again_after_a_moment(index: IndexServer, data_dir
 def test_what_weighs_too_much_is_let_go_and_still_remembered(index: IndexServer, data_dir: Path) -> None:
     async def work(opened: Opened) -> None:
         house = opened.house
-        house.answers = answers = Answers(opened.catalog, opened.database, house.policing, most_weight=1)
+        answers = house.views.get(None).answers
+        answers.most_weight = 1
         first = weakref.ref((await house.resolve(house.read(JOB))).answer)
         await answers.flush()
         assert first() is not None, "the newest is held whatever it weighs"

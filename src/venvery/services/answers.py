@@ -26,10 +26,8 @@ from venvery.storage.database import Database
 
 __all__ = ["Answer", "Answered", "Answers", "request_key"]
 
-MOST_HELD = 16_384
-"""Answers that are held in memory."""
 MOST_WEIGHT = 256 * 1024**2
-"""Bytes that they may weigh together."""
+"""Bytes of the answers that are held in memory: about 700 of a hundred projects each."""
 MOST_STORED = 20_000
 """Answers that are kept in the database; those that were not used for longest go first."""
 _TIDY_EVERY = 256
@@ -103,20 +101,12 @@ class Answered:
 class Answers:
     """Remembers answers, in memory and in the database. Belongs to one event loop, as the catalog does."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        database: Database,
-        policing: Policing,
-        *,
-        most_held: int = MOST_HELD,
-        most_weight: int = MOST_WEIGHT,
-    ) -> None:
+    def __init__(self, catalog: Catalog, database: Database, policing: Policing) -> None:
         self._catalog = catalog
         self._policing = policing
         self._database = database
-        self._most_held = most_held
-        self._most_weight = most_weight
+        self.most_weight = MOST_WEIGHT
+        """Bytes that all answers in memory may weigh together; the newest stays whatever it weighs."""
         self._held: OrderedDict[str, Answer] = OrderedDict()
         self._weight = 0
         self._writing: set[asyncio.Task[None]] = set()
@@ -180,7 +170,7 @@ class Answers:
             self._let_go(key)
         self._held[key] = answer
         self._weight += answer.weight
-        while len(self._held) > 1 and (len(self._held) > self._most_held or self._weight > self._most_weight):
+        while len(self._held) > 1 and self._weight > self.most_weight:
             self._let_go(next(iter(self._held)))
 
     def _let_go(self, key: str) -> None:
