@@ -24,6 +24,7 @@ from venvery.model.names import normalize
 from venvery.model.sources import SourceSpec
 from venvery.services.answers import request_key
 from venvery.services.documents import Defaults, read_body
+from venvery.storage.answers import NewAnswer
 from venvery.storage.database import Database
 
 ServeIndex = Callable[..., IndexServer]
@@ -280,7 +281,7 @@ def test_the_database_keeps_what_was_used_last(data_dir: Path) -> None:
     with Database.open_file(data_dir / "venvery.sqlite", clock=clock) as database:
         for number in range(6):
             clock.now += 1
-            database.answers.put(str(number), {"venvery": 1}, {})
+            database.answers.put_many({str(number): NewAnswer(b'{"venvery": 1}', {})})
         clock.now += 4000
         database.answers.touch("1")
         database.answers.keep_newest(3)

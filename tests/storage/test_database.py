@@ -20,6 +20,7 @@ from venvery.model.files import CoreMetadata, NoMetadata
 from venvery.model.names import normalize
 from venvery.model.versions import parse_version
 from venvery.storage import database as module
+from venvery.storage.answers import NewAnswer
 from venvery.storage.blobs import Stored
 from venvery.storage.database import Database
 from venvery.storage.listings import StoredListing
@@ -176,7 +177,7 @@ def test_several_may_make_the_same_database_at_once(path: Path) -> None:
         try:
             barrier.wait()
             with Database.open_file(path) as database:
-                database.answers.put("x", {}, {})
+                database.answers.put_many({"x": NewAnswer(b"{}", {})})
         except BaseException as error:
             failures.append(error)
 
@@ -281,7 +282,7 @@ def test_environments(database: Database, clock: Clock) -> None:
 
 def test_answers(database: Database) -> None:
     assert database.answers.get("r") is None
-    database.answers.put("r", {"pins": [1]}, {"a": "sha256:1"})
+    database.answers.put_many({"r": NewAnswer(b'{"pins": [1]}', {"a": "sha256:1"})})
     stored = database.answers.get("r")
     assert stored is not None and (stored.lock, stored.footprint) == ({"pins": [1]}, {"a": "sha256:1"})
 

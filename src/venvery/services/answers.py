@@ -19,9 +19,9 @@ from venvery.model.names import NormalizedName
 from venvery.model.requests import NameSet, Options, ResolveRequest
 from venvery.model.requirements import Requirement
 from venvery.resolve.readers import lock_from_document
-from venvery.resolve.writers import lock_to_document
 from venvery.services.locks import LockFormat, render_lock
 from venvery.services.policing import Policing
+from venvery.storage.answers import NewAnswer
 from venvery.storage.database import Database
 
 __all__ = ["Answer", "Answered", "Answers", "request_key"]
@@ -31,8 +31,8 @@ MOST_WEIGHT = 256 * 1024**2
 MOST_STORED = 20_000
 """Answers that are kept in the database; those that were not used for longest go first."""
 _TIDY_EVERY = 256
-_WRITE_AFTER = 0.05
-"""Seconds until an answer is written down: whoever asked has it by then."""
+_WRITE_AFTER = 0.5
+"""Seconds for which answers wait to be written down together; whoever asked has them by then."""
 
 
 class Answer:
@@ -109,8 +109,9 @@ class Answers:
         """Bytes that all answers in memory may weigh together; the newest stays whatever it weighs."""
         self._held: OrderedDict[str, Answer] = OrderedDict()
         self._weight = 0
-        self._writing: set[asyncio.Task[None]] = set()
-        self._written = 0
+        self._unwritten: dict[str, Answer] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._written = _TIDY_EVERY - 1  # the first one tidies: many a process writes no more
         self._in_haste = asyncio.Event()
 
     def holds_now(self, answer: Answer) -> bool:
@@ -154,15 +155,15 @@ class Answers:
         """Remember an answer that was just computed."""
         self._check_now(answer)
         self._hold(key, answer)
-        task = asyncio.get_running_loop().create_task(self._write(key, answer))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._unwritten[key] = answer
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def flush(self) -> None:
         """Wait until all answers are in the database."""
         self._in_haste.set()
-        while self._writing:
-            await asyncio.gather(*self._writing)
+        if self._writing is not None:
+            await self._writing
         self._in_haste.clear()
 
     def _hold(self, key: str, answer: Answer) -> None:
@@ -217,22 +218,27 @@ class Answers:
             ends_at=None if stored.ends_at is None else datetime.fromtimestamp(stored.ends_at, UTC),
         )
 
-    async def _write(self, key: str, answer: Answer) -> None:
-        def write() -> None:
-            self._database.answers.put(
-                key,
-                lock_to_document(answer.lock),
-                {str(project): seen for project, seen in answer.footprint.items()},
-                ends_at=None if isinf(answer.ends_at) else answer.ends_at,
-            )
-            self._written += 1
-            if self._written % _TIDY_EVERY == 1:
-                self._database.answers.keep_newest(MOST_STORED)
+    async def _write(self) -> None:
+        while self._unwritten:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._in_haste.wait(), _WRITE_AFTER)
+            answers, self._unwritten = self._unwritten, {}
+            with suppress(VenveryError):  # they are right all the same; the next process computes them again
+                await asyncio.to_thread(self._store, answers)
 
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._in_haste.wait(), _WRITE_AFTER)
-        with suppress(VenveryError):  # the answer is right all the same; the next process computes it again
-            await asyncio.to_thread(write)
+    def _store(self, answers: Mapping[str, Answer]) -> None:
+        self._database.answers.put_many({key: _new(answer) for key, answer in answers.items()})
+        if self._written % _TIDY_EVERY + len(answers) >= _TIDY_EVERY:
+            self._database.answers.keep_newest(MOST_STORED)
+        self._written += len(answers)
+
+
+def _new(answer: Answer) -> NewAnswer:
+    return NewAnswer(
+        answer.render("json"),
+        {str(project): seen for project, seen in answer.footprint.items()},
+        None if isinf(answer.ends_at) else answer.ends_at,
+    )
 
 
 def _weight(lock: Lock) -> int:

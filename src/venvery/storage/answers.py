@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from venvery.storage.compression import pack, unpack
+from venvery.storage.compression import pack, pack_written, unpack
 from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
 
-__all__ = ["Answers", "StoredAnswer"]
+__all__ = ["Answers", "NewAnswer", "StoredAnswer"]
 
 _GET = "SELECT lock, footprint, created_at, ends_at FROM answers WHERE request = :request"
 _PUT = upsert(
@@ -24,6 +25,16 @@ _FORGET = "DELETE FROM answers WHERE last_used_at < :oldest"
 
 TOUCH_EVERY = 3600.0
 """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """An answer that is to be remembered."""
+
+    lock: bytes
+    """Its document, as JSON."""
+    footprint: dict[str, str]
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +61,22 @@ class Answers:
             row = transaction.row(_GET, request=request)
         return None if row is None else StoredAnswer(unpack(row[0]), unpack(row[1]), row[2], row[3])
 
-    def put(
-        self, request: str, lock: dict[str, Any], footprint: dict[str, str], *, ends_at: float | None = None
-    ) -> None:
-        """Remember an answer; the same request again replaces it."""
+    def put_many(self, answers: Mapping[str, NewAnswer]) -> None:
+        """Remember answers by the digest of their request; the same request again replaces the older one."""
         now = self._database.clock()
-        row = {"lock": pack(lock), "footprint": pack(footprint), "ends_at": ends_at}
-        row |= {"created_at": now, "last_used_at": now}
+        rows = [
+            {
+                "request": request,
+                "lock": pack_written(answer.lock),
+                "footprint": pack(answer.footprint),
+                "ends_at": answer.ends_at,
+                "created_at": now,
+                "last_used_at": now,
+            }
+            for request, answer in answers.items()
+        ]
         with self._database.change() as transaction:
-            transaction.do(_PUT, request=request, **row)
+            transaction.do_many(_PUT, rows)
 
     def touch(self, request: str) -> None:
         """Note that an answer was used now; writes at most once an hour for each."""

@@ -12,7 +12,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pack_written", "unpack"]
 
 _LEVEL = 3
 
@@ -20,6 +20,11 @@ _LEVEL = 3
 def pack(value: Any) -> bytes:
     """Encode and compress a plain value."""
     return zstd.compress(orjson.dumps(value), _LEVEL)
+
+
+def pack_written(written: bytes) -> bytes:
+    """Compress what is JSON already."""
+    return zstd.compress(written, _LEVEL)
 
 
 def unpack(data: bytes) -> Any:
