@@ -227,6 +227,10 @@ class Catalog:
         """Give the revision of a listing that is fresh, and how old that is; else None. Never waits."""
         return self._listings.peek_stamp(project)
 
+    def peek_stamps(self, projects: Iterable[NormalizedName]) -> list[Stamp | None]:
+        """Give for several projects, in order, what `peek_stamp` gives for one."""
+        return self._listings.peek_stamps(projects)
+
     async def stamps(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Stamp]:
         """Give the revisions of listings, each checked within the freshness window. Raises as `listings` does."""
         self._keeper.check()

@@ -194,11 +194,10 @@ class Answers:
 
     def _check_now(self, answer: Answer) -> None:
         """Note since when, and for how long, a new answer holds; if a listing changed meanwhile: not at all."""
-        stamps = [(self._catalog.peek_stamp(project), revision) for project, revision in answer.footprint.items()]
-        now = self._catalog.clock()
-        known = [stamp for stamp, _revision in stamps if stamp is not None]
-        answer.checked_at = min((stamp.checked_at for stamp in known), default=now)
-        if all(stamp is not None and stamp.revision == revision for stamp, revision in stamps):
+        stamps = self._catalog.peek_stamps(answer.footprint)
+        known = [stamp for stamp in stamps if stamp is not None]
+        answer.checked_at = min([stamp.checked_at for stamp in known], default=self._catalog.clock())
+        if [stamp.revision for stamp in known] == list(answer.footprint.values()):
             answer.changes = self._catalog.changes
             answer.fresh_until = min([answer.ends_at, *(stamp.fresh_until for stamp in known)])
 

@@ -27,8 +27,7 @@ class HotShelf:
 
     def put(self, listing: Listing) -> Universe:
         """Give the universe of a listing, a new one only when the listing has changed."""
-        with self._lock:
-            held = self._hold(listing)
+        held = self._hold(listing)
         if held is not None:
             return held
         universe = Universe(listing)  # without the lock, for it takes a while
@@ -43,7 +42,10 @@ class HotShelf:
         held = self._universes.get(listing.project)
         if held is None or held.listing.revision != listing.revision:
             return None
-        self._universes.move_to_end(listing.project)
+        try:  # noqa: SIM105 - every search comes here for every project, and `suppress` takes longer than all else
+            self._universes.move_to_end(listing.project)
+        except KeyError:  # another thread let it go just now
+            pass
         return held
 
     def _replace(self, universe: Universe) -> None:
