@@ -18,11 +18,11 @@ SHA = "ab" * 32
 
 
 def parse_html(text: str, base: str) -> list[Link]:
-    return pages.parse_html(text, base).links
+    return list(pages.parse_html(text, base).links)
 
 
 def parse_json(body: bytes, base: str) -> list[Link]:
-    return pages.parse_json(body, base).links
+    return list(pages.parse_json(body, base).links)
 
 
 def one(anchor: str, base: str = BASE) -> Link:
@@ -191,7 +191,7 @@ def test_the_quick_reader_sees_what_the_parser_sees(text: str) -> None:
 def test_the_quick_reader_is_used_for_ordinary_pages() -> None:
     head = "<!DOCTYPE html><html><head><title>Links for a</title></head>"
     quick = read_plainly(f'{head}<body><h1>a</h1><a href="a-1.zip#sha256={SHA}">a</a><br/>\n</body></html>')
-    assert quick is not None and len(quick.plain) == 1 and quick.anchors == []
+    assert quick is not None and len(quick.plain.filenames) == 1 and quick.anchors == []
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,21 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["WANTED", "Attributes", "Page", "PlainAnchor", "attributes_of", "read_carefully", "read_plainly"]
+__all__ = ["WANTED", "Attributes", "Page", "PlainAnchors", "attributes_of", "read_carefully", "read_plainly"]
 
 Attributes = dict[str, str]
 
 
-class PlainAnchor(NamedTuple):
-    """An anchor whose target is clean: nothing in it to be quoted, unescaped or decoded."""
+class PlainAnchors(NamedTuple):
+    """Anchors whose targets are clean, in columns: nothing in them to be quoted, unescaped or decoded."""
 
-    folder: str
+    folders: list[str]
     """What comes before the file name, with its slash; may be empty."""
-    filename: str
-    sha256: str | None
-    before: str
-    upload_time: str | None
-    after: str
+    filenames: list[str]
+    sha256: list[str | None]
+    before: list[str]
+    upload_times: list[str | None]
+    after: list[str]
     """`before` and `after` the upload time: other attributes as they stand, see `attributes_of`."""
 
 
@@ -33,7 +33,7 @@ class Page:
     """What is wanted of an HTML page."""
 
     def __init__(self) -> None:
-        self.plain: list[PlainAnchor] = []
+        self.plain = PlainAnchors([], [], [], [], [], [])
         self.anchors: list[Attributes] = []
         """The anchors that are not among the plain ones."""
         self.base: str | None = None
@@ -88,9 +88,7 @@ def read_plainly(text: str) -> Page | None:
     page = _scan(_MARK.join(parts[::7]))
     if page is None or any(title not in text for title in page.titles):
         return None
-    page.plain = list(
-        map(PlainAnchor, parts[1::7], parts[2::7], parts[3::7], parts[4::7], parts[5::7], parts[6::7])
-    )
+    page.plain = PlainAnchors(*(parts[column::7] for column in range(1, 7)))
     return page
 
 

@@ -8,7 +8,7 @@ any reverse proxy and below any prefix: files lie in `files/` beside the `simple
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -95,7 +95,7 @@ def _is_quarantined(listing: Listing) -> bool:
     return listing.status is not None and listing.status.state == "quarantined"
 
 
-def _page_json(listing: Listing, files: tuple[DistFile, ...], learnt: Learnt, serial: int) -> dict[str, Any]:
+def _page_json(listing: Listing, files: Sequence[DistFile], learnt: Learnt, serial: int) -> dict[str, Any]:
     entries = [_file_json(file, learnt) for file in files]
     version = API_VERSION if all("size" in entry for entry in entries) else _WITHOUT_SIZES
     page: dict[str, Any] = {"meta": {"api-version": version, "_last-serial": serial}, "name": listing.project}
@@ -135,7 +135,7 @@ def _instant(when: datetime) -> str:
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _page_html(listing: Listing, files: tuple[DistFile, ...], learnt: Learnt) -> str:
+def _page_html(listing: Listing, files: Sequence[DistFile], learnt: Learnt) -> str:
     metas = ""
     if listing.status is not None:
         metas = f'<meta name="pypi:project-status" content="{listing.status.state}">\n'

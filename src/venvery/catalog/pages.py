@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast, get_args
 from urllib.parse import quote, unquote, urljoin
 
 import orjson
 
-from venvery.catalog.anchors import Attributes, Page, PlainAnchor, attributes_of, read_carefully, read_plainly
+from venvery.catalog.anchors import Attributes, Page, PlainAnchors, attributes_of, read_carefully, read_plainly
+from venvery.catalog.columns import Columns, Link
 from venvery.errors import SourceGarbage
+from venvery.model.file_table import seconds_of
 from venvery.model.files import MAX_SIZE, ProjectState, ProjectStatus
 
 __all__ = ["Link", "ProjectPage", "parse_html", "parse_json"]
@@ -19,28 +19,10 @@ __all__ = ["Link", "ProjectPage", "parse_html", "parse_json"]
 _WEB = ("https://", "http://")
 
 
-class Link(NamedTuple):
-    """One file as a page lists it; nothing of it is checked but the scheme of its URL."""
-
-    filename: str
-    url: str
-    """Absolute, without fragment and without credentials."""
-    hashes: dict[str, str]
-    """Algorithm → hex digits in lower case."""
-    requires_python: str | None = None
-    yanked: str | None = None
-    core_metadata: str | None = None
-    size: int | None = None
-    upload_time: float | None = None
-    """Seconds since the epoch."""
-    provenance: str | None = None
-    """Absolute (PEP 740)."""
-
-
 class ProjectPage(NamedTuple):
     """A page, read."""
 
-    links: list[Link]
+    links: Columns
     status: ProjectStatus | None = None
 
 
@@ -56,35 +38,47 @@ def parse_json(body: bytes, base: str) -> ProjectPage:
     said = page.get("project-status")
     status = _status(said.get("status"), said.get("reason")) if isinstance(said, dict) else None
     if status is not None and status.state == "quarantined":
-        return ProjectPage([], status)
-    join = _Joiner(base)
+        return ProjectPage(Columns(), status)
     try:
-        return ProjectPage([link for entry in entries if (link := _json_link(entry, join)) is not None], status)
+        return ProjectPage(_json_links(entries, _Joiner(base)), status)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise SourceGarbage("its JSON lists a file without name, URL or hashes (PEP 691)") from None
 
 
-def _json_link(entry: dict[str, Any], join: _Joiner) -> Link | None:
-    url = join(entry["url"].partition("#")[0])
-    if url is None:
-        return None
-    yanked = entry.get("yanked", False)
-    metadata = entry.get("core-metadata", entry.get("dist-info-metadata", False))
-    size = entry.get("size")
-    python = entry.get("requires-python")
-    if not isinstance(entry["filename"], str):
+def _json_links(entries: list[dict[str, Any]], join: _Joiner) -> Columns:
+    """Put the files of a page into columns, each of which is made of the same field of all."""
+    urls = [join(entry["url"].partition("#")[0]) for entry in entries]
+    if None in urls:
+        entries = [entry for entry, url in zip(entries, urls, strict=True) if url is not None]
+    links = Columns()
+    links.names = [_text(entry["filename"]) for entry in entries]
+    for folder, slash, last in (url.rpartition("/") for url in urls if url is not None):
+        links.folders.append(folder + slash)
+        links.lasts.append(last)
+    hashes = [entry["hashes"] for entry in entries]
+    if all(len(one) == 1 and isinstance(one.get("sha256"), str) for one in hashes):
+        links.digests = [one["sha256"].lower() for one in hashes]
+    else:
+        links.hashes = [{str(name).lower(): str(value).lower() for name, value in one.items()} for one in hashes]
+        links.digests = [one.get("sha256") for one in links.hashes]
+    pythons = [entry.get("requires-python") for entry in entries]
+    links.pythons = [python if isinstance(python, str) and python.strip() else None for python in pythons]
+    yanked = [entry.get("yanked", False) for entry in entries]
+    links.yanked = [(one if isinstance(one, str) else "") if one else None for one in yanked]
+    metadata = [entry.get("core-metadata", entry.get("dist-info-metadata", False)) for entry in entries]
+    links.metadata = [_hash_of(one) for one in metadata]
+    sizes = [entry.get("size") for entry in entries]
+    links.sizes = [size if isinstance(size, int) and 0 <= size <= MAX_SIZE else None for size in sizes]
+    times = [entry.get("upload-time") for entry in entries]
+    links.times = [time if isinstance(time, str) else None for time in times]
+    links.provenance = [_web(entry.get("provenance"), join) for entry in entries]
+    return links
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
         raise TypeError
-    return Link(
-        filename=entry["filename"],
-        url=url,
-        hashes={str(name).lower(): str(value).lower() for name, value in entry["hashes"].items()},
-        requires_python=python if isinstance(python, str) and python.strip() else None,
-        yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
-        core_metadata=_hash_of(metadata),
-        size=size if isinstance(size, int) and 0 <= size <= MAX_SIZE else None,
-        upload_time=_seconds(entry.get("upload-time")),
-        provenance=_web(entry.get("provenance"), join),
-    )
+    return value
 
 
 def _web(reference: Any, join: _Joiner) -> str | None:
@@ -105,16 +99,6 @@ def _hash_of(metadata: Any) -> str | None:
     return "" if metadata else None
 
 
-def _seconds(text: Any) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-
-
 def parse_html(text: str, base: str) -> ProjectPage:
     """Read a project page, or any page of links, in HTML.
 
@@ -125,35 +109,44 @@ def parse_html(text: str, base: str) -> ProjectPage:
     _check_version(page.meta.get("pypi:repository-version", "1.0"))
     status = _status(page.meta.get("pypi:project-status"), page.meta.get("pypi:project-status-reason"))
     if status is not None and status.state == "quarantined":
-        return ProjectPage([], status)
+        return ProjectPage(Columns(), status)
     links = _links(page, base)
-    if not any(_DISTRIBUTION.search(link.filename) for link in links):
-        _check_empty(text, bool(page.plain or page.anchors), "pypi:repository-version" in page.meta)
+    if not any(map(_DISTRIBUTION.search, links.names)):
+        _check_empty(text, bool(page.plain.filenames or page.anchors), "pypi:repository-version" in page.meta)
     return ProjectPage(links, status)
 
 
-def _links(page: Page, base: str) -> list[Link]:
+def _links(page: Page, base: str) -> Columns:
     join = _Joiner(urljoin(base, page.base.strip()) if page.base else base)
-    links = list(_plain_links(page.plain, join))
-    links += [link for anchor in page.anchors if (link := _html_link(anchor, join)) is not None]
+    links = _plain_links(page.plain, join)
+    if page.anchors:
+        links += Columns.of(link for anchor in page.anchors if (link := _html_link(anchor, join)) is not None)
     return links
 
 
-def _plain_links(anchors: Iterable[PlainAnchor], join: _Joiner) -> Iterator[Link]:
+def _plain_links(anchors: PlainAnchors, join: _Joiner) -> Columns:
     """Make links of plain anchors. Their other attributes are few texts that come again and again."""
-    known: dict[str, tuple[str | None, str | None, str | None, str | None]] = {}
-    for folder, filename, digest, before, time, after in anchors:
-        url = folder + filename if folder.startswith(_WEB) else join(folder + filename)
-        if url is None:
-            continue
-        said = known.get(before + after)
-        if said is None:
-            said = known[before + after] = _said(attributes_of(before + after))
-        uploaded = None if time is None else _seconds(time)
-        python, yanked, metadata, provenance = said
-        where = _web(provenance, join)
-        hashes = {} if digest is None else {"sha256": digest}
-        yield Link(filename, url, hashes, python, yanked, metadata, None, uploaded, where)
+    folders = [one if one.startswith(_WEB) else join.folder(one) for one in anchors.folders]
+    if None in folders:
+        anchors = PlainAnchors(*(_where(column, folders) for column in anchors))
+        folders = _where(folders, folders)
+    links = Columns()
+    links.names = links.lasts = anchors.filenames
+    links.folders = cast("list[str]", folders)
+    links.digests = anchors.sha256
+    links.times = anchors.upload_times
+    links.sizes = [None] * len(links.names)
+    texts = list(map(str.__add__, anchors.before, anchors.after))
+    known = {text: _said(attributes_of(text)) for text in set(texts)}
+    links.pythons = [known[text][0] for text in texts]
+    links.yanked = [known[text][1] for text in texts]
+    links.metadata = [known[text][2] for text in texts]
+    links.provenance = [_web(known[text][3], join) for text in texts]
+    return links
+
+
+def _where(column: list[Any], there: list[Any]) -> list[Any]:
+    return [one for one, other in zip(column, there, strict=True) if other is not None]
 
 
 def _said(anchor: Attributes) -> tuple[str | None, str | None, str | None, str | None]:
@@ -213,7 +206,7 @@ def _html_link(anchor: Attributes, join: _Joiner) -> Link | None:
         yanked,
         metadata,
         None,
-        None if upload_time is None else _seconds(upload_time),
+        None if upload_time is None else seconds_of(upload_time),
         _web(provenance, join),
     )
 
@@ -239,6 +232,15 @@ class _Joiner:
         self._base = base
         self._schemes = ("file://", *_WEB) if base.startswith("file:") else _WEB
         self._folders: dict[str, str] = {}
+        self._plain: dict[str, str | None] = {}
+
+    def folder(self, reference: str) -> str | None:
+        """Give the absolute URL of a folder that is written with nothing to be quoted, or is empty."""
+        known = self._plain.get(reference, "")
+        if known == "":
+            url = self(reference + "x")
+            known = self._plain[reference] = None if url is None else url[:-1]
+        return known
 
     def __call__(self, reference: str) -> str | None:
         """Give the absolute URL; None when a page from there may not lead there.

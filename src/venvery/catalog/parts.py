@@ -42,7 +42,7 @@ class Part:
 
     known: bool
     revision: str
-    files: tuple[DistFile, ...]
+    files: Sequence[DistFile]
     checked_at: float
     fresh_until: float
     status: ProjectStatus | None = None
@@ -182,7 +182,7 @@ class Parts:
 
 async def _digest(
     project: NormalizedName, page: Found, now: float, before: StoredListing | None, source: str
-) -> tuple[str, tuple[DistFile, ...], dict[str, Any]]:
+) -> tuple[str, Sequence[DistFile], dict[str, Any]]:
     """Give revision, files and rows of a page."""
     weight = len(page.links)
     rows = await _apart(

@@ -1,27 +1,28 @@
 """A source's listing of one project: from links to compact rows, and from rows to files.
 
-File names are parsed once, when a page comes in. What is stored are plain values in which versions, tags and
-requires-python texts stand once and rows point at them; reading a listing back parses no file name.
+File names are parsed once, when a page comes in. What is stored are columns of plain values, in which versions and
+tags stand once and rows point at them; reading a listing back parses no file name, and makes no file.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
-from venvery.catalog.pages import Link
+from venvery.catalog.columns import Columns, Link
 from venvery.model.digests import sha256
-from venvery.model.files import DistFile, ProjectStatus, parse_filename
+from venvery.model.file_table import FileKind, FileTable
+from venvery.model.files import ProjectStatus, parse_filename
 from venvery.model.names import NormalizedName, normalize
 from venvery.model.versions import InvalidVersion, Version, parse_version
 
 __all__ = ["EMPTY_REVISION", "FORMAT", "files_of", "revision_of", "rows_of", "status_of"]
 
-FORMAT = 3
+FORMAT = 4
 """Part of what names a source in the database: rows of another format are not looked at."""
 EMPTY_REVISION = sha256(b"")
 """The revision of a listing that a source does not have."""
@@ -31,14 +32,21 @@ _CHECKABLE = frozenset(
 """Other hashes that are kept, to be checked when the file is fetched."""
 
 
-class _Table(dict[Any, int]):
-    """Numbers values in the order in which they first come."""
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """File names, read: columns of numbers of what comes again and again."""
 
-    def __missing__(self, value: Any) -> int:
-        number = self[value] = len(self)
-        return number
+    places: list[int]
+    """Those of the names that are the project's, each name once."""
+    versions: list[str]
+    kinds: list[tuple[str, tuple[int, str] | None]]
+    """Tag set, empty for an sdist, and build."""
+    version_of: list[int]
+    kind_of: list[int]
+    """By place in what was given; what stands beside a name that is not the project's means nothing."""
 
 
+T = TypeVar("T")
 Parsed = tuple[Version, str, tuple[int, str] | tuple[()]]
 
 
@@ -50,6 +58,34 @@ class Names:
         self._ours: dict[tuple[str, str], bool] = {}
         self._wheels: dict[str, bool] = {}
         self._versions: dict[str, Version | None] = {}
+
+    def number(self, filenames: Sequence[str]) -> Numbered:
+        """Read many file names."""
+        fronts, ends = dict[str, int](), dict[str, int]()
+        texts, versions = list[str](), dict[Version, int]()
+        kinds: dict[tuple[str, tuple[int, str] | tuple[()]], int] = {}
+        version_of, kind_of = [], []
+        for filename in filenames:
+            dash = filename.find("-", filename.find("-") + 1)
+            front, end = filename[:dash], filename[dash:]
+            version, kind = fronts.get(front, -1), ends.get(end, -1)
+            if version < 0 or kind < 0 or dash < 0:
+                version = kind = -1
+                if (parsed := self.parse(filename)) is not None:
+                    kind = kinds.setdefault(parsed[1:], len(kinds))
+                    version = versions.setdefault(parsed[0], len(versions))
+                    if version == len(texts):
+                        texts.append(str(parsed[0]))
+                    if filename.endswith(".whl"):
+                        fronts[front], ends[end] = version, kind
+            version_of.append(version)
+            kind_of.append(kind)
+        places = [place for place, version in enumerate(version_of) if version >= 0]
+        if len(set(filenames)) != len(filenames):
+            first: dict[str, int] = {}
+            places = [place for place in places if first.setdefault(filenames[place], place) == place]
+        told = [(tag, build or None) for tag, build in kinds]
+        return Numbered(places, texts, told, version_of, kind_of)
 
     def parse(self, filename: str) -> Parsed | None:
         """Read a file name as (version, tag or "" for an sdist, build).
@@ -127,63 +163,67 @@ def rows_of(
     `before` are the rows of the same page as it was: a file keeps the upload time that was once given, and
     the time at which it was first seen where none was. Other bytes under its name are another file.
     """
-    parse = Names(project).parse
-    versions, tags, pythons = _Table(), _Table(), _Table()
-    seen: dict[str, float] = dict(before["seen"]) if before else {}
-    given = _given_times(before) if before else {}
-    digests = {row[0]: row[6] for row in before["files"]} if before else {}
-    rows: dict[str, list[Any]] = {}
-    numbers: dict[int, tuple[int, Version]] = {}
-    for filename, url, hashes, python, yanked, metadata, size, uploaded, provenance in links:
-        name = parse(filename)
-        if name is None or filename in rows:
-            continue
-        version, tag, build = name
-        numbered = numbers.get(id(version))  # hashing a version takes longer than all the rest of a row
-        if numbered is None:
-            numbered = numbers[id(version)] = versions[version], version
-        folder, _, last = url.rpartition("/")
-        digest = hashes.get("sha256")
-        if digest is not None and len(digest) != 64:
-            digest = None
-        if uploaded is None:
-            uploaded = given.get((filename, digest))
-            if uploaded is None:
-                if digests.get(filename, digest) != digest:
-                    seen[filename] = now
-                seen.setdefault(filename, now)
-        rows[filename] = [
-            filename,
-            folder,
-            None if last == filename else last,
-            numbered[0],
-            tags[tag],
-            build or None,
-            digest,
-            size,
-            pythons[python],
-            yanked,
-            metadata,
-            uploaded,
-            None if len(hashes) == (digest is not None) else _other_hashes(hashes),
-            provenance,
-        ]
-    return {
-        "versions": [str(version) for version in versions],
-        "tags": list(tags),
-        "pythons": list(pythons),
-        "files": [rows[filename] for filename in sorted(rows)],
-        "seen": seen,
+    page = links if isinstance(links, Columns) else Columns.of(links)
+    numbered = Names(project).number(page.names)
+    order = sorted(numbered.places, key=page.names.__getitem__)
+    names = [page.names[place] for place in order]
+    digests = [None if (one := page.digests[place]) is None or len(one) != 64 else one for place in order]
+    rows = {
+        "versions": numbered.versions,
+        "kinds": numbered.kinds,
+        "version": [numbered.version_of[place] for place in order],
+        "kind": [numbered.kind_of[place] for place in order],
+        "name": names,
+        "folder": [page.folders[place] for place in order],
+        "last": None
+        if page.lasts is page.names
+        else _said([None if page.lasts[place] == page.names[place] else page.lasts[place] for place in order]),
+        "digest": _said(digests),
+        "size": _said([page.sizes[place] for place in order]),
+        "python": _said([page.pythons[place] for place in order]),
+        "yanked": _said([page.yanked[place] for place in order]),
+        "metadata": _said([page.metadata[place] for place in order]),
+        "time": _said([page.times[place] for place in order]),
+        "hashes": None if page.hashes is None else _said([_other_hashes(page.hashes[place]) for place in order]),
+        "provenance": _said([page.provenance[place] for place in order]),
+        "now": now,
+        "seen": {},
         "status": None if status is None else [status.state, status.reason],
     }
+    if before is not None:
+        _remember_times(rows, before, now)
+    return rows
 
 
-def _other_hashes(hashes: dict[str, str]) -> list[tuple[str, str]] | None:
-    return sorted((name, value) for name, value in hashes.items() if name in _CHECKABLE) or None
+def _said(column: list[T]) -> list[T] | None:
+    """Give a column, or None where it says nothing of any file."""
+    return None if column.count(None) == len(column) else column  # type: ignore[arg-type]
 
 
-def _given_times(before: dict[str, Any]) -> dict[tuple[str, str | None], float]:
-    return {(row[0], row[6]): row[11] for row in before["files"] if row[11] is not None}
+def _other_hashes(hashes: dict[str, str]) -> list[list[str]] | None:
+    return sorted([name, value] for name, value in hashes.items() if name in _CHECKABLE) or None
+
+
+def _remember_times(rows: dict[str, Any], before: dict[str, Any], now: float) -> None:
+    """Keep the times that were once given, and those at which files were first seen."""
+    held = dict(zip(before["name"], zip(_all(before, "digest"), _all(before, "time"), strict=True), strict=True))
+    seen: dict[str, float] = dict(before["seen"])
+    for name, (_digest, time) in held.items():
+        if time is None:
+            seen.setdefault(name, before["now"])
+    times = list(_all(rows, "time"))
+    for place, (name, digest) in enumerate(zip(rows["name"], _all(rows, "digest"), strict=True)):
+        if times[place] is None and name in held:
+            if held[name][0] == digest:
+                times[place] = held[name][1]
+            else:
+                seen[name] = now
+    rows["time"], rows["seen"] = _said(times), seen
+
+
+def _all(rows: dict[str, Any], column: str) -> list[Any]:
+    said: list[Any] | None = rows[column]
+    return [None] * len(rows["name"]) if said is None else said
 
 
 def revision_of(rows: dict[str, Any]) -> str:
@@ -192,45 +232,45 @@ def revision_of(rows: dict[str, Any]) -> str:
     Where a file lies is part of it: locks say it, and what was remembered must not lead where nothing is any more.
     The time at which we first saw a file is not.
     """
-    pythons = rows["pythons"]
-    visible: list[tuple[Any, ...]] = [(*row[:3], *row[6:8], pythons[row[8]], *row[9:]) for row in rows["files"]]
-    if rows["status"] is not None:
-        visible.append(tuple(rows["status"]))
+    visible = [rows[column] for column in _VISIBLE]
     # The second format of marshal is settled since Python 2.5 and says every value in one way only; JSON
     # takes seven times as long.
     return sha256(marshal.dumps(visible, 2))
 
 
-def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> tuple[DistFile, ...]:
+_VISIBLE = (
+    *("name", "folder", "last", "digest", "size", "python", "yanked", "metadata", "time", "hashes"),
+    *("provenance", "status"),
+)
+
+
+def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> FileTable:
     """Make the files of a source's rows, sorted by file name."""
-    versions = [parse_version(text) for text in rows["versions"]]
-    tags = [(intern(tag), "wheel" if tag else "sdist") for tag in rows["tags"]]
-    pythons = rows["pythons"]
-    seen = rows["seen"]
-    files = []
-    for row in rows["files"]:
-        name, folder, last, version, tag, build, digest, size, python, yanked, metadata, time, hashes, proof = row
-        files.append(
-            DistFile(
-                name,
-                f"{folder}/{last or name}",
-                project,
-                versions[version],
-                tags[tag][1],
-                tags[tag][0],
-                (build[0], build[1]) if build else (),
-                digest,
-                size,
-                pythons[python],
-                yanked,
-                datetime.fromtimestamp(seen[name] if time is None else time, UTC),
-                metadata,
-                source,
-                tuple((algorithm, value) for algorithm, value in hashes) if hashes else (),
-                proof,
-            )
-        )
-    return tuple(files)
+    kinds: list[FileKind] = [
+        ("wheel" if tag else "sdist", intern(tag), (build[0], build[1]) if build else ())
+        for tag, build in rows["kinds"]
+    ]
+    return FileTable(
+        project=project,
+        source=source,
+        versions=[parse_version(text) for text in rows["versions"]],
+        kinds=kinds,
+        version_of=rows["version"],
+        kind_of=rows["kind"],
+        names=rows["name"],
+        folders=rows["folder"],
+        lasts=rows["last"],
+        digests=rows["digest"],
+        sizes=rows["size"],
+        pythons=rows["python"],
+        yanked=rows["yanked"],
+        metadata=rows["metadata"],
+        times=rows["time"],
+        hashes=rows["hashes"],
+        provenance=rows["provenance"],
+        seen=rows["seen"],
+        now=rows["now"],
+    )
 
 
 def status_of(rows: dict[str, Any]) -> ProjectStatus | None:

@@ -5,6 +5,7 @@ Standards: simple API (PEP 503, 592, 658/714, 691, 700, 740, 792), file names (P
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -127,7 +128,7 @@ class Listing:
     project: NormalizedName
     revision: str
     """A digest of everything that resolution can see of it; equal revisions are equal listings."""
-    files: tuple[DistFile, ...]
+    files: Sequence[DistFile]
     """Empty when no source knows the project, or knows it without usable files."""
     known: bool = True
     """False when no source has this project at all."""

@@ -7,12 +7,13 @@ version of a mask is `mask.bit_length() - 2`, and sets are joined, cut and compa
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from packaging.specifiers import Specifier
 
+from venvery.model.file_table import FileTable
 from venvery.model.files import CoreMetadata, DistFile, Kind, Listing, NoMetadata
 from venvery.model.names import NormalizedName
 from venvery.model.versions import Version
@@ -42,6 +43,7 @@ class Universe:
         "_known",
         "_masks",
         "_metadata",
+        "_table",
         "_uploads",
         "_views",
         "by_version",
@@ -53,18 +55,15 @@ class Universe:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        by_version: dict[Version, list[DistFile]] = {}
-        last: Version | None = None
-        files: list[DistFile] = []
-        for file in listing.files:
-            if file.version is not last:  # hashing versions takes long, and most files follow one of their kind
-                last = file.version
-                files = by_version.setdefault(last, [])
-            files.append(file)
-        self.versions: tuple[Version, ...] = tuple(sorted(by_version))
-        self.by_version: tuple[tuple[DistFile, ...], ...] = tuple(
-            tuple(by_version[version]) for version in self.versions
+        self._table = files = (
+            listing.files if isinstance(listing.files, FileTable) else FileTable.of(listing.files)
         )
+        order = sorted(range(len(files.versions)), key=files.versions.__getitem__)
+        self.versions: tuple[Version, ...] = tuple(files.versions[number] for number in order)
+        places: list[list[int]] = [[] for _ in order]
+        for place, number in enumerate(files.version_of):
+            places[number].append(place)
+        self.by_version: Sequence[tuple[DistFile, ...]] = _ByVersion(files, [places[number] for number in order])
         """The files of each version, in the order of the listing."""
         self.rank: dict[Version, int] = {version: i for i, version in enumerate(self.versions)}
         self.full: int = (1 << (len(self.versions) + 1)) - 1
@@ -98,6 +97,11 @@ class Universe:
         if held is None or (isinstance(held, NoMetadata) and isinstance(metadata, CoreMetadata)):
             self._metadata[file.key] = metadata
             self._known += 1
+
+    def inherit(self, other: Universe) -> None:
+        """Take over what is known of the metadata of an earlier listing: it is immutable."""
+        self._metadata = {**other._metadata, **self._metadata}
+        self._known = max(self._known, other._known) + 1
 
     def mask(self, specifier: str) -> int:
         """Give the versions that a specifier contains, pre-releases included; bit 0 is never set.
@@ -169,18 +173,23 @@ class Universe:
         The first mask counts files that are not yanked, the second yanked ones.
         """
         if self._groups is None:
-            groups: dict[Group, tuple[int, int]] = {}
-            for i, files in enumerate(self.by_version):
-                for file in files:
-                    group = (file.kind, file.tag, file.requires_python)
-                    fine, yanked = groups.get(group, (0, 0))
-                    if file.yanked is None:
-                        fine |= 2 << i
-                    else:
-                        yanked |= 2 << i
-                    groups[group] = fine, yanked
-            self._groups = groups
+            self._groups = self._group(self._table)
         return self._groups
+
+    def _group(self, files: FileTable) -> dict[Group, tuple[int, int]]:
+        bits = [2 << self.rank[version] for version in files.versions]
+        nothing = (None,) * len(files)
+        masks: dict[tuple[int, str | None, bool], int] = {}
+        columns = files.kind_of, files.pythons or nothing, files.yanked or nothing, files.version_of
+        for kind, python, yanked, version in zip(*columns, strict=True):
+            group = kind, python, yanked is None
+            masks[group] = masks.get(group, 0) | bits[version]
+        groups: dict[Group, tuple[int, int]] = {}
+        for (kind, python, fine), mask in masks.items():
+            name = (*files.kinds[kind][:2], python)
+            before = groups.get(name, (0, 0))
+            groups[name] = (before[0] | mask, before[1]) if fine else (before[0], before[1] | mask)
+        return groups
 
     def find_view(self, key: Hashable) -> View | None:
         """Give a view that was kept."""
@@ -191,6 +200,26 @@ class Universe:
         if len(self._views) >= _MOST_VIEWS:
             self._views = {}
         self._views[key] = view
+
+
+class _ByVersion(Sequence[tuple[DistFile, ...]]):
+    """Files by rank of their version; they are made when they are looked at."""
+
+    def __init__(self, files: FileTable, places: list[list[int]]) -> None:
+        self._files = files
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, rank: int) -> tuple[DistFile, ...]: ...
+    @overload
+    def __getitem__(self, rank: slice) -> list[tuple[DistFile, ...]]: ...
+    def __getitem__(self, rank: int | slice) -> tuple[DistFile, ...] | list[tuple[DistFile, ...]]:
+        if isinstance(rank, slice):
+            return [self[one] for one in range(*rank.indices(len(self)))]
+        return tuple(self._files[place] for place in self._places[rank])
 
 
 class MemoryShelf:

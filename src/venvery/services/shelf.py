@@ -52,10 +52,7 @@ class HotShelf:
         held = self._universes.get(universe.project)
         if held is not None:
             self._files -= len(held.listing.files)
-            for file in universe.listing.files:  # metadata is immutable: what was known of a file stays known
-                known = held.metadata(file)
-                if known is not None:
-                    universe.set_metadata(file, known)
+            universe.inherit(held)
         self._universes[universe.project] = universe
         self._files += len(universe.listing.files)
         self._evict()

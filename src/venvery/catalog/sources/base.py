@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,7 +45,7 @@ class Absent:
 class Found:
     """The page, read."""
 
-    links: tuple[Link, ...]
+    links: Sequence[Link]
     etag: str | None = None
     last_modified: str | None = None
     body: str | None = None

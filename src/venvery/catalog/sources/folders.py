@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from venvery.catalog.pages import Link, ProjectPage, parse_html
+from venvery.catalog.columns import Columns, Link
+from venvery.catalog.pages import ProjectPage, parse_html
 from venvery.catalog.sources.base import Absent, Answer, Found, Held
 from venvery.errors import SourceGarbage, SourceUnreachable
 from venvery.model.files import parse_filename
@@ -85,7 +86,7 @@ class Tree:
             page = folder / "index.html"
             if page.is_file():
                 read = self._read_page(page)
-                return Found(tuple(self._hashed(read.links)), status=read.status)
+                return Found(self._hashed(read.links), status=read.status)
             files = sorted(path for path in folder.iterdir() if path.name.endswith(_DISTRIBUTION))
             return Found(tuple(self._hasher.links(files)))
 
@@ -112,7 +113,11 @@ class Tree:
         except SourceGarbage as garbage:
             raise SourceGarbage(f"{page}: {garbage}") from None
 
-    def _hashed(self, links: list[Link]) -> Iterable[Link]:
+    def _hashed(self, links: Columns) -> Sequence[Link]:
+        """Give those links their hash that have none and lead to a file here."""
+        return links if None not in links.digests else list(self._hash(links))
+
+    def _hash(self, links: Columns) -> Iterable[Link]:
         bare = [path for link in links if not link.hashes and (path := path_of(link.url)) is not None]
         hashes = self._hasher.hashes(path for path in bare if path.is_file())
         for link in links:

@@ -47,9 +47,9 @@ async def read_page(network: Network, url: str, held: Held | None, *, accept: st
             url=redact(url),
         ) from None
     if reply.redirected:  # asking whether it changed would not tell whether it moved back
-        return Found(tuple(page.links), body=digest, status=page.status)
+        return Found(page.links, body=digest, status=page.status)
     etag, modified = reply.headers.get("etag"), reply.headers.get("last-modified")
-    return Found(tuple(page.links), etag, modified, digest, page.status)
+    return Found(page.links, etag, modified, digest, page.status)
 
 
 def _conditions(held: Held | None) -> dict[str, str]:

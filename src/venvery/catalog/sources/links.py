@@ -28,6 +28,7 @@ class LinksPage:
         self._network = network
         self._url = without_credentials(spec.location)
         self._page: Found | None = None
+        self._names: list[str] = []
         self._until = 0.0
         self._reading = asyncio.Lock()
 
@@ -37,10 +38,11 @@ class LinksPage:
             now = asyncio.get_running_loop().time()
             if self._page is None or now >= self._until:
                 self._page = await self._get()
+                self._names = [_squeezed(link.filename) for link in self._page.links]
                 self._until = now + KEEP
         wanted = project.replace("-", "")
-        links = tuple(link for link in self._page.links if _squeezed(link.filename).startswith(wanted))
-        return Found(links) if links else Absent()
+        places = [place for place, name in enumerate(self._names) if name.startswith(wanted)]
+        return Found([self._page.links[place] for place in places]) if places else Absent()
 
     def names(self) -> tuple[NormalizedName, ...]:
         """List nothing: the page is read when a project is asked for."""
