@@ -255,6 +255,10 @@ class Catalog:
         """
         return await self._fetcher.fetch(file)
 
+    def has(self, file: DistFile) -> bool:
+        """Tell whether a file is among the blobs."""
+        return self._fetcher.held(file) is not None
+
     async def follow(self, file: DistFile) -> str | Follower:
         """Give the digest of the blob that holds a file, or let it be read while it comes in.
 

@@ -35,6 +35,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_why,
         _add_outdated,
         _add_record,
+        _add_mirror,
         _add_serve,
         _add_target,
         _add_relocate,
@@ -121,6 +122,24 @@ def _add_record(choices: Choices, commands: Commands) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where the world goes, world.zst")
     _add_choices(parser)
     _add_sources(parser)
+
+
+def _add_mirror(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices,
+        commands,
+        "mirror",
+        "Fetch all that requirements come to, and say what has no wheel for which target.",
+    )
+    _add_requirements(parser)
+    _add_lock_input(parser)
+    parser.add_argument(
+        "--all-files", action="store_true", help="fetch every file that serves a target, not only the best one"
+    )
+    parser.add_argument("--view", metavar="NAME", help="the view of the sources to look at (default: default)")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    _add_choices(parser)
+    _add_sources(parser, server=False)
 
 
 def _add_lock_input(parser: Parser) -> None:

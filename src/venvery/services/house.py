@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from venvery.services.building import Builds, Watch
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.known_environments import KnownEnvironment
+    from venvery.services.mirroring import Mirrored
     from venvery.services.outdated import Outdated
     from venvery.services.serving import Serving
     from venvery.services.worlds import World
@@ -242,6 +243,14 @@ class House:
         if asked.lock is None:
             raise BadInput("the request has no lock", hint='send "lock", "pylock" or "pins"')
         return asked, asked.lock
+
+    async def mirror(
+        self, body: Mapping[str, Any], targets: Sequence[Mapping[str, Any]], *, all_files: bool = False
+    ) -> Mirrored:
+        """Fetch ahead what a body's requirements come to on some targets. Raises as `mirroring.mirror` does."""
+        from venvery.services.mirroring import mirror
+
+        return await mirror(self, self._blobs, body, targets, all_files=all_files)
 
     def serving(self, view: str | None = None) -> Serving:
         """Give a view as an index; None: the default one. Raises `NotFound`."""
