@@ -22,6 +22,7 @@ from venvery.server import (
 )
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.housekeeping import kept_small
+from venvery.server.metrics import Measured, Metrics
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
 from venvery.web import pages
@@ -53,7 +54,10 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_exception_handler(VenveryError, on_venvery_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, on_unexpected)
+    metrics = Metrics()
     app.add_middleware(FastLane, lane=lane)
+    app.add_middleware(Measured, metrics=metrics)
+    app.router.routes.append(metrics.route())
     app.router.routes[:0] = [*simple_routes.routes(), *file_routes.routes()]  # asked for most
     app.include_router(resolve_routes.router)
     app.include_router(outdated_routes.router)

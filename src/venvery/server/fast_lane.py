@@ -85,6 +85,7 @@ class FastLane:
         key = (*about, b"".join(message.get("body", b"") for message in messages))
         found = self._lane.find(key)
         if found is not None:
+            scope["venvery.route"] = PATH
             await _answer(send, *found)
             return
         scope["venvery.lane"] = self._lane, key
