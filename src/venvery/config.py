@@ -118,6 +118,8 @@ class Limits:
     solver_seconds: float = 60.0
     file_bytes: int = 16 * 1024**3
     """Of one distribution file that is fetched."""
+    hashed_bytes: int = 4 * 1024**3
+    """Of files that are fetched to make the hashes of one lock, where the index gives none."""
     unpacked_bytes: int = 64 * 1024**3
     """Of one wheel when unpacked."""
 

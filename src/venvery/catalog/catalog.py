@@ -286,6 +286,10 @@ class Catalog:
         """Bring files into the blobs, at the same time, and give their blobs' digests in order."""
         return await all_of(self.fetch(file) for file in files)
 
+    def size_of(self, digest: str) -> int:
+        """Give the bytes of a file that was fetched."""
+        return self._fetcher.size_of(digest)
+
     async def flush(self) -> None:
         """Wait until all that was learnt is in the database. Raises `StorageFailed`."""
         await self._keeper.flush()

@@ -68,6 +68,10 @@ class Fetcher:
         stored = self._database.files.get(storage_key(file))
         return stored.digest if stored is not None and self._blobs.has(stored.digest) else None
 
+    def size_of(self, digest: str) -> int:
+        """Give the bytes of a file that was fetched. Raises `NotFound`."""
+        return self._blobs.size(digest)
+
     async def stop(self) -> None:
         """Cancel what is under way."""
         await self._shared.stop()

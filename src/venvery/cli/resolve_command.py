@@ -62,10 +62,10 @@ def _resolve_embedded(body: dict[str, Any], form: str, arguments: argparse.Names
     from venvery.cli.embedded import in_house
     from venvery.cli.progress import watching
     from venvery.services.house import House
-    from venvery.services.locks import render_lock
+    from venvery.services.locks import HASHED, render_lock
 
     async def resolve(house: House) -> str:
-        lock = (await house.resolve(house.read(body))).lock
+        lock = (await house.resolve(house.read(body), hashes=form in HASHED)).lock
         for warning in lock.warnings:
             say(f"warning: {warning}")
         return render_lock(lock, form)

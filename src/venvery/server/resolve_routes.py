@@ -13,7 +13,7 @@ from venvery.server.fast_lane import Seen
 from venvery.server.negotiation import choose
 from venvery.server.schemas import ANSWER_HEADERS, LOCKS, PROBLEM, TARGET_PARAMETERS, resolve_body
 from venvery.services.house import House
-from venvery.services.locks import LockFormat
+from venvery.services.locks import HASHED, LockFormat
 
 router = APIRouter()
 
@@ -45,8 +45,8 @@ async def resolve(request: Request) -> Response:
     media_type = choose(request.headers.get("accept"), list(_FORMATS), _ALIASES)
     house: House = request.app.state.house
     asked = await read_asked(request, house)
-    answered = await house.resolve(asked)
     form = _FORMATS[media_type]
+    answered = await house.resolve(asked, hashes=form in HASHED)
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
     if "venvery.lane" in request.scope:
         lane, key = request.scope["venvery.lane"]

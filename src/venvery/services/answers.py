@@ -74,6 +74,12 @@ class Answer:
         """When the listing that was looked at longest ago was looked at."""
         self._rendered: dict[str, bytes] = {}
 
+    def with_lock(self, lock: Lock) -> Answer:
+        """Give the same answer with a lock that says more."""
+        other = Answer(lock, self.footprint, policy=self.policy)
+        other.ends_at = self.ends_at
+        return other
+
     def render(self, form: LockFormat) -> bytes:
         """Write the lock in a form; each form is written once."""
         rendered = self._rendered.get(form)

@@ -166,9 +166,10 @@ class House:
                 )
         return asked
 
-    async def resolve(self, asked: Asked) -> Answered:
+    async def resolve(self, asked: Asked, *, hashes: bool = False) -> Answered:
         """Find the lock that answers a request: remembered while that is right, else computed, once for all.
 
+        `hashes`: every file that would be installed needs one; where the sources give none, they are made here.
         Raises `Unsatisfiable`, `SourceFailed` and others.
         """
         policy = self.policing.identity
@@ -178,10 +179,14 @@ class House:
         key = request_key(asked.resolve, sha256(canonical_json([view.identity, policy])), asked.warnings)
         answer = await view.answers.get(key)
         if answer is not None:
+            if hashes:
+                answer = await self._hashed(key, answer, view)
             return Answered(answer, view.answers, remembered=True)
         # Who asks after an upload does not wait for an answer that was begun before it.
         work = (key, view.catalog.changes)
         answer = await self._once.do(work, lambda: self._compute(key, asked, policy, view))
+        if hashes:
+            answer = await self._hashed(key, answer, view)
         return Answered(answer, view.answers, remembered=False)
 
     def _from_source(self, request: ResolveRequest) -> ResolveRequest:
@@ -204,6 +209,21 @@ class House:
         answer = Answer(lock, resolution.footprint, policy=policy, ends_at=resolution.ends_at)
         view.answers.put(key, answer)
         return answer
+
+    async def _hashed(self, key: str, answer: Answer, view: View) -> Answer:
+        """Give an answer whose lock has all hashes that an installer needs, and remember it so."""
+        from venvery.services.hashing import lacks_hashes, with_hashes
+
+        if not lacks_hashes(answer.lock):
+            return answer
+
+        async def fetch() -> Answer:
+            lock = await with_hashes(answer.lock, view.catalog, self.limits.hashed_bytes)
+            hashed = answer.with_lock(lock)
+            view.answers.put(key, hashed)
+            return hashed
+
+        return await self._once.do(("hashes", key, view.catalog.changes), fetch)
 
     async def outdated(self, body: Mapping[str, Any]) -> Outdated:
         """Tell what is newer than the lock in a body: `lock`, `pylock` or `pins`, beside what a request has.

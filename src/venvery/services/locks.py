@@ -9,10 +9,12 @@ from venvery.errors import BadInput
 from venvery.model.lock import Lock
 from venvery.resolve import writers
 
-__all__ = ["FORMATS", "LockFormat", "render_lock"]
+__all__ = ["FORMATS", "HASHED", "LockFormat", "render_lock"]
 
 LockFormat = Literal["requirements", "pylock", "json", "yaml"]
 FORMATS = get_args(LockFormat)
+HASHED: frozenset[str] = frozenset({"requirements", "pylock"})
+"""The forms that installers take, which need a hash of each file."""
 
 
 def render_lock(lock: Lock, form: str) -> str:

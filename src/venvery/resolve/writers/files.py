@@ -17,11 +17,16 @@ __all__ = ["direct_references", "files_of", "hashes_of"]
 _UNSAFE = frozenset({"md5", "sha1"})
 
 
-def files_of(pin: Pin) -> tuple[DistFile, ...]:
-    """Give the pin's files, without those that the request's own hashes rule out."""
-    if not pin.hashes:
-        return pin.files
-    return tuple(file for file in pin.files if file.sha256 is None or f"sha256:{file.sha256}" in pin.hashes)
+def files_of(pin: Pin, *, allowed: Collection[str] = hashlib.algorithms_guaranteed) -> tuple[DistFile, ...]:
+    """Give the pin's files, without those that the request's own hashes rule out.
+
+    Nor are those among them that nobody could verify, as long as there are others.
+    """
+    files = pin.files
+    if pin.hashes:
+        files = tuple(file for file in files if file.sha256 is None or f"sha256:{file.sha256}" in pin.hashes)
+    known = (file for file in files if file.sha256 or any(name in allowed for name, _value in file.hashes))
+    return tuple(known) or files
 
 
 def hashes_of(file: DistFile, *, allowed: Collection[str] = hashlib.algorithms_guaranteed) -> dict[str, str]:

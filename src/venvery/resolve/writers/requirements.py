@@ -108,7 +108,7 @@ def _extras_in(requirement: str) -> frozenset[NormalizedName]:
 def _hash_options(pin: Pin) -> list[str]:
     written = {
         f"--hash={algorithm}:{value}"
-        for file in files_of(pin)
+        for file in files_of(pin, allowed=_PIP_HASHES)
         for algorithm, value in hashes_of(file, allowed=_PIP_HASHES).items()
     }
     if not written:
