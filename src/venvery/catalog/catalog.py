@@ -219,6 +219,10 @@ class Catalog:
         """Give the revision of every listing that was looked at here, however old."""
         return self._listings.revisions()
 
+    def index_root(self, source: str) -> str | None:
+        """Give the URL below which an index keeps `simple/`, without credentials; None for any other source."""
+        return self._listings.index_root(source)
+
     def is_local(self, source: str) -> bool:
         """Tell whether a source of this name is at hand, so that what it has is always up to date."""
         return self._listings.is_local(source)

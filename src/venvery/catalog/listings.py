@@ -21,7 +21,7 @@ from venvery.catalog.sources.index import Index
 from venvery.catalog.stamps import Brief, Stamp, Stamps, unite_revisions, unite_stamps
 from venvery.model.files import DistFile, Listing
 from venvery.model.names import NormalizedName
-from venvery.model.sources import Union, sources_for
+from venvery.model.sources import Union, sources_for, without_credentials
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
@@ -173,6 +173,14 @@ class Listings:
     def revisions(self) -> dict[NormalizedName, str]:
         """Give the revision of every listing that was looked at here, however old."""
         return self._stamps.revisions()
+
+    def index_root(self, source: str) -> str | None:
+        """Give the URL below which an index keeps `simple/`, without credentials; None for any other source."""
+        for one in self._sources:
+            spec = one.source.spec
+            if spec.name == source and spec.kind == "index" and spec.location.rstrip("/").endswith("/simple"):
+                return without_credentials(spec.location.rstrip("/")).removesuffix("/simple")
+        return None
 
     def is_local(self, source: str) -> bool:
         """Tell whether a source of this name is at hand, so that what it has is always up to date."""

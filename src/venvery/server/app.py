@@ -16,6 +16,7 @@ from venvery.server import (
     file_routes,
     health_routes,
     outdated_routes,
+    project_json_routes,
     resolve_routes,
     simple_routes,
     trust_routes,
@@ -58,7 +59,11 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_middleware(FastLane, lane=lane)
     app.add_middleware(Measured, metrics=metrics)
     app.router.routes.append(metrics.route())
-    app.router.routes[:0] = [*simple_routes.routes(), *file_routes.routes()]  # asked for most
+    app.router.routes[:0] = [
+        *simple_routes.routes(),
+        *file_routes.routes(),
+        *project_json_routes.routes(),
+    ]  # asked for most
     app.include_router(resolve_routes.router)
     app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)

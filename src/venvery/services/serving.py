@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from venvery.services.file_serving import FileServing
+from venvery.services.project_json import ProjectJson
 from venvery.services.simple_api import SimpleApi
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Serving:
 
     def __init__(self, catalog: Catalog, database: Database, blobs: Blobs) -> None:
         self.simple = SimpleApi(catalog, database)
+        self.projects = ProjectJson(catalog, blobs, self.simple)
         self.files = FileServing(catalog, database, blobs, self.simple)
 
     async def stop(self) -> None:

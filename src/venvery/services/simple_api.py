@@ -133,6 +133,10 @@ class SimpleApi:
         """Give what is known of a listing's files beyond what it says itself."""
         return await asyncio.to_thread(self._learnt, listing)
 
+    def serial(self, listing: Listing) -> int:
+        """Give the number of a listing's last change. Raises `StorageFailed`."""
+        return self._database.pages.serial(self._view, listing.project, listing.revision)
+
     def forget(self, project: NormalizedName) -> None:
         """Write a project's pages anew: more is known of its files. Raises `StorageFailed`."""
         self._database.pages.forget(self._view, project)
@@ -186,7 +190,7 @@ class SimpleApi:
         return await asyncio.to_thread(self._write, listing, form)
 
     def _write(self, listing: Listing, form: Form) -> StoredPage:
-        serial = self._database.pages.serial(self._view, listing.project, listing.revision)
+        serial = self.serial(listing)
         body = write_page(listing, form, self._learnt(listing), serial)
         sources = {file.source for file in listing.files}
         mirrored = bool(sources) and not any(self._catalog.is_local(source) for source in sources)
