@@ -45,10 +45,10 @@ def test_what_is_not_there(mirror: ServerProcess) -> None:
 def test_whole_urls_are_those_that_the_client_sees(mirror: ServerProcess) -> None:
     headers = {"host": "packages.example", "x_forwarded_proto": "https", "x_forwarded_prefix": "/deep/pkg"}
     page = ask(f"{mirror.url}/pypi/idna/json", **headers).json()
-    assert page["urls"][0]["url"].startswith("https://packages.example/deep/pkg/files/idna/")
+    assert page["urls"][0]["url"].startswith("https://packages.example/deep/pkg/packages/idna/")
     headers["x_forwarded_prefix"] = "//evil.example"
     page = ask(f"{mirror.url}/views/default/pypi/idna/json", **headers).json()
-    assert page["urls"][0]["url"].startswith("https://packages.example/views/default/files/idna/")
+    assert page["urls"][0]["url"].startswith("https://packages.example/views/default/packages/idna/")
 
 
 def test_serials_tell_who_mirrors_what_changed(venvery: Venvery, index: IndexServer, tmp_path: Path) -> None:

@@ -54,8 +54,9 @@ async def file(request: Request) -> Response:
 def routes() -> list[BaseRoute]:
     """Give the routes."""
     return [
-        Route(f"{prefix}/files/{{project}}/{{identity}}/{{filename}}", file, methods=["GET"])
+        Route(f"{prefix}/{folder}/{{project}}/{{identity}}/{{filename}}", file, methods=["GET"])
         for prefix in ("", "/views/{view}")
+        for folder in ("files", "packages")
     ]
 
 

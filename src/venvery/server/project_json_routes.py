@@ -53,8 +53,11 @@ def routes() -> list[BaseRoute]:
 
 
 def _base(request: Request) -> str:
-    """Give the URL of `files/` as the client sees it; this API knows whole URLs only."""
+    """Give the URL of the files as the client sees it; this API knows whole URLs only.
+
+    Bandersnatch takes files from below `/packages/` only, as they lie on the index that it was made for.
+    """
     forwarded = request.headers.get("x-forwarded-prefix", "")
     prefix = forwarded.rstrip("/") if _PREFIX.match(forwarded.rstrip("/")) else ""
     view = request.path_params.get("view")
-    return f"{str(request.base_url).rstrip('/')}{prefix}{f'/views/{view}' if view else ''}/files/"
+    return f"{str(request.base_url).rstrip('/')}{prefix}{f'/views/{view}' if view else ''}/packages/"
