@@ -16,6 +16,25 @@ from tests.support.wheels import make_wheel
 
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>"\'&<b>'
 
+EVIL = """<script>document.title = "owned"</script> [link](javascript:alert(1)) <img src=x onerror="alert(1)">
+<iframe src="https://outside.example/"></iframe> ![picture](https://outside.example/x.png)
+<a href="data:text/html,x">y</a> <svg onload="alert(1)"></svg>
+<form action="https://outside.example/"><button>send</button></form>
+"""
+EVIL_RST = f"""Fine heading
+============
+
+.. raw:: html
+
+   {EVIL.splitlines()[0]}
+
+`x <javascript:alert(1)>`_"""
+DESCRIBED = (
+    ("evil-markdown", "text/markdown", f"# Fine heading\n\n{EVIL}"),
+    ("evil-rst", "text/x-rst", EVIL_RST),
+    ("evil-text", "text/plain", f"Fine heading\n{EVIL}"),
+)
+
 Open = Callable[..., Watched]
 
 
@@ -24,6 +43,12 @@ def index() -> Iterator[IndexServer]:
     world = tiny_world()
     metadata = f"Metadata-Version: 2.4\nName: hostile\nVersion: 1.0\nLicense-Expression: {HOSTILE}\n".encode()
     world.add(make_wheel("hostile", "1.0", metadata=metadata))
+    for name, kind, text in DESCRIBED:
+        metadata = (
+            f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nSummary: {HOSTILE}\nClassifier: {HOSTILE}\n"
+            f"Project-URL: {HOSTILE}, javascript:alert(1)\nDescription-Content-Type: {kind}\n\n{text}\n"
+        )
+        world.add(make_wheel(name, "1.0", metadata=metadata.encode()))
     for number in range(70):
         world.add(make_wheel(f"leaf-{number}", "1.0"))
     world.add(make_wheel("large", "1.0", requires=[f"leaf-{number}" for number in range(70)]))

@@ -12,11 +12,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.support.running import ServerProcess
-from tests.web.conftest import HOSTILE, Open
+from tests.web.conftest import DESCRIBED, HOSTILE, Open
 
 RESOLVED = "/resolve?requirements=" + quote("django>=1.8\nrequests>=2.7") + "&platform=linux-x86_64"
 CLASH = "/resolve?requirements=" + quote("left\nright")
-PAGES = ("/", RESOLVED, CLASH, "/environments/nothing", "/nowhere", "/docs")
+PAGES = ("/", RESOLVED, CLASH, "/environments/nothing", "/nowhere", "/docs", "/packages", "/packages/django")
 
 
 def _make(opened: Open, requirements: str) -> str:
@@ -139,6 +139,37 @@ def test_what_a_package_says_stays_text(opened: Open) -> None:
     assert HOSTILE[:20] in window.page.locator("main").inner_text()
     assert window.page.title() != "owned"
     assert dialogs == []
+
+
+@pytest.mark.parametrize("name", [name for name, _kind, _text in DESCRIBED])
+def test_a_description_does_nothing(opened: Open, name: str) -> None:
+    window = opened()
+    dialogs: list[str] = []
+    window.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    assert window.go(f"/packages/{name}") == 200
+    theirs = window.page.locator(".theirs")
+    assert "Fine heading" in theirs.inner_text()
+    assert HOSTILE in window.page.locator("main").inner_text()
+    assert theirs.locator("script, iframe, form, button, svg, [onerror], [onload]").count() == 0
+    assert window.page.locator('[href^="javascript:"], [href^="data:text"]').count() == 0
+    assert window.page.title() != "owned"
+    assert dialogs == []
+
+
+def test_a_project_is_found_and_told_of(opened: Open, server: ServerProcess) -> None:
+    window = opened()
+    window.go("/packages/Requests")
+    assert window.page.url == f"{server.url}/packages/requests"
+    assert f"{server.url}/simple/ requests" in window.page.locator("pre").first.inner_text()
+    versions = window.page.locator("tbody th").all_inner_texts()
+    assert versions[0].split()[0] == window.page.locator("h1 .quiet").inner_text()
+    window.go("/packages")
+    window.page.get_by_role("searchbox").fill("quest")
+    window.page.get_by_role("button", name="Find").click()
+    window.page.get_by_role("link", name="requests", exact=True).click()
+    assert window.page.url == f"{server.url}/packages/requests"
+    assert window.go("/packages/nothing-of-that-name") == 404
+    assert window.go("/packages/..%2F..%2Fetc") in (400, 404)
 
 
 def test_no_script_or_style_of_a_page_itself_could_run(opened: Open) -> None:

@@ -26,7 +26,7 @@ from venvery.server.housekeeping import kept_small
 from venvery.server.metrics import Measured, Metrics
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
-from venvery.web import pages
+from venvery.web import package_pages, pages
 
 __all__ = ["create_app"]
 
@@ -71,4 +71,5 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(health_routes.router)
     app.include_router(client_routes.router)
     app.include_router(pages.router)
+    app.include_router(package_pages.router)
     return app

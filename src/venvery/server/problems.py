@@ -13,8 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from venvery import errors
 from venvery.resolve.explain import story
-from venvery.web.pages import PAGES
-from venvery.web.rendering import render
+from venvery.web.rendering import PAGES, render
 
 __all__ = ["Problem", "on_http_exception", "on_unexpected", "on_venvery_error", "problem_of"]
 

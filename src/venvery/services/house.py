@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from venvery.services.known_environments import KnownEnvironment
     from venvery.services.mirroring import Mirrored
     from venvery.services.outdated import Outdated
+    from venvery.services.projects import Projects
     from venvery.services.serving import Serving
     from venvery.services.worlds import World
     from venvery.storage.leases import Lease
@@ -150,6 +151,13 @@ class House:
 
         folder = self._blobs.root.parent / "builds"
         return Builds(self, self._database, self._blobs, self._build_settings, folder)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Looks projects up, for people."""
+        from venvery.services.projects import Projects
+
+        return Projects(self, self._database, self._blobs)
 
     def read(self, body: Mapping[str, Any]) -> Asked:
         """Read a request body; a target that it leaves out is this machine's.

@@ -29,6 +29,7 @@ _REACHABLE = """
     )
     SELECT required FROM reached
 """
+_DEPENDENTS = "SELECT project FROM dependencies WHERE required = :project ORDER BY project LIMIT :most"
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
@@ -68,6 +69,11 @@ class Metadata:
         roots = sorted(set(projects))
         with self._database.look() as transaction:
             return sorted({*roots, *(row[0] for row in transaction.rows_among(_REACHABLE, roots))})
+
+    def dependents(self, project: str, most: int = 200) -> list[str]:
+        """List projects some known release of which requires a project."""
+        with self._database.look() as transaction:
+            return [row[0] for row in transaction.rows(_DEPENDENTS, project=project, most=most)]
 
 
 def _required(metadata: CoreMetadata) -> Iterable[str]:

@@ -16,14 +16,12 @@ from venvery.model.targets import PLATFORMS
 from venvery.services.house import House
 from venvery.services.why import explain_pin
 from venvery.web.graph import draw
-from venvery.web.rendering import asset, render
+from venvery.web.rendering import PAGES, asset, render
 from venvery.web.resolving import FORMS, Form, read_form
 from venvery.web.treemap import tiles
 
-__all__ = ["PAGES", "router"]
+__all__ = ["router"]
 
-PAGES = "pages"
-"""The tag of routes that answer with pages, also when something goes wrong."""
 MAP = (960, 360)
 """The size of the treemap, in its own units."""
 

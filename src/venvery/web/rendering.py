@@ -18,7 +18,10 @@ from venvery import __version__
 from venvery.model.digests import hex_of, sha256
 from venvery.model.sizes import show_size
 
-__all__ = ["POLICY", "Asset", "asset", "render"]
+__all__ = ["PAGES", "POLICY", "Asset", "asset", "render"]
+
+PAGES = "pages"
+"""The tag of routes that answer with pages, also when something goes wrong."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
