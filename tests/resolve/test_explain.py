@@ -148,7 +148,7 @@ def test_a_long_walk_is_told_in_few_sentences() -> None:
     assert text == snapshot("""\
 a cannot be satisfied
   - you ask for a
-  - every version of a depends on b, each in its own way (b>=1.59, b>=1.58 … b>=1.0)
+  - every version of a depends on b, each in its own way: b>=1.0 (the oldest) to b>=1.59 (the newest)
   - every version of a depends on c
   - 35 versions of b (1.0 … 1.68) depend on d<1.5
   - 35 versions of b (1.1 … 1.69) depend on d<2
@@ -227,3 +227,78 @@ def _check(fact: dict[str, Any], world: dict[str, dict[str, Entry]], roots: list
         assert all(version in world[fact["project"]] for version in fact["versions"])
     else:
         raise AssertionError(kind)
+
+
+def test_what_would_not_help_is_not_told() -> None:
+    shelf = world(
+        a={"1": ["b<3"]},
+        b={
+            "1": Release(tags=["cp39-cp39-win_amd64"]),
+            "2": [],
+            "4": [],
+            "5": Release(requires_python=">=3.13"),
+        },
+    )
+    assert told(request("a", "b>=4"), shelf) == snapshot("""\
+a and b>=4 cannot be satisfied together
+  - you ask for a
+  - you ask for b>=4
+  - a 1 depends on b<3\
+""")
+    assert told(request("b>4"), shelf) == snapshot("""\
+b>4 cannot be satisfied
+  - you ask for b>4
+    - b 5 is for Python >=3.13, and this is Python 3.12.0
+hint: choose another Python\
+""")
+    assert told(request("b>4", "b<9"), shelf) == snapshot("""\
+b>4 cannot be satisfied
+  - you ask for b>4
+    - b 5 is for Python >=3.13, and this is Python 3.12.0
+hint: choose another Python\
+""")
+
+
+def test_what_the_wheels_are_for() -> None:
+    tags = [f"cp{minor}-cp{minor}-{platform}" for minor in (37, 38) for platform in ("linux_x86_64", "win_amd64")]
+    shelf = world(
+        a={"1": Release(tags=tags)},
+        b={"1": Release(tags=["cp312-cp312-win_amd64", "cp312-cp312-macosx_11_0_arm64"])},
+    )
+    assert told(request("a"), shelf) == snapshot("""\
+a cannot be satisfied
+  - you ask for a
+    - a 1 is without a wheel for Python 3.12.0 on linux-x86_64 (it has some for Python 3.7 and 3.8)
+hint: choose Python 3.8\
+""")
+    assert told(request("b"), shelf) == snapshot("""\
+b cannot be satisfied
+  - you ask for b
+    - b 1 is without a wheel for Python 3.12.0 on linux-x86_64 (it has some for Windows and macOS)
+hint: choose another target\
+""")
+
+
+def test_a_project_that_does_not_exist_is_one_of_several_reasons() -> None:
+    shelf = world(a={"1": ["b<2"], "2": ["gone"]}, b={"1": [], "2": []})
+    assert told(request("a", "b>=2"), shelf) == snapshot("""\
+a and b>=2 cannot be satisfied together
+  - you ask for a
+  - you ask for b>=2
+  - a 1 depends on b<2
+  - a 2 depends on gone
+    - no source has a project named gone\
+""")
+
+
+def test_each_version_depends_in_its_own_way() -> None:
+    shelf = world(
+        a={f"1.{n}": [f"b==1.{n}.*"] for n in range(10, 30)},
+        b={f"1.{n}": [] for n in range(5, 40)},
+    )
+    assert told(request("a", "b<1.8"), shelf) == snapshot("""\
+a and b<1.8 cannot be satisfied together
+  - you ask for a
+  - you ask for b<1.8
+  - every version of a depends on b, each in its own way: b==1.10.* (the oldest) to b==1.29.* (the newest)\
+""")

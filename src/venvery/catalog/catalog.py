@@ -176,9 +176,9 @@ class Catalog:
         """What the sources of this view are called, in their order."""
         return self.spec.sources
 
-    def asked_for(self, project: NormalizedName) -> tuple[str, ...]:
-        """Name the sources of this view in which a project is looked up, in their order."""
-        return self._listings.asked_for(project)
+    def only_for(self, project: NormalizedName) -> tuple[str, ...]:
+        """Name the sources of this view that answer for a name, so that others are not asked; none: any may."""
+        return self._listings.only_for(project)
 
     def peek_listing(self, project: NormalizedName) -> Listing | None:
         """Give a listing that is held in memory and fresh; else None. Cheap, never waits."""

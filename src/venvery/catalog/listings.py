@@ -193,14 +193,15 @@ class Listings:
         self._hot_files -= len(hot.listing.files) if hot else 0
         self._stamps.forget(project)
 
-    def asked_for(self, project: NormalizedName) -> tuple[str, ...]:
-        """Name the sources in which a project is looked up; of those that own their names, the one that has it."""
+    def only_for(self, project: NormalizedName) -> tuple[str, ...]:
+        """Name the sources that answer for a name alone: they list it, host it, or come first and have it."""
         sources, union = self._asked(project)
-        names = [one.source.spec.name for one in sources]
+        specs = [one.source.spec for one in sources]
         listing = self.peek(project)
         if union == "priority" and listing is not None and listing.files:
-            return tuple(name for name in names if name == listing.files[0].source)
-        return tuple(names)
+            return tuple(spec.name for spec in specs if spec.name == listing.files[0].source)
+        owning = any(spec.projects or spec.kind == "hosted" for spec in specs)
+        return tuple(spec.name for spec in specs) if owning else ()
 
     def _asked(self, project: NormalizedName) -> tuple[Sequence[Numbered], Union]:
         """Tell which sources are asked for a project, and how their answers are united."""

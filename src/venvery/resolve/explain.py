@@ -20,11 +20,20 @@ from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requir
 from venvery.resolve.packages import Package
 from venvery.resolve.solver import NoAnswer, TargetSolver
 from venvery.resolve.views import View
-from venvery.resolve.wording import joined, plural, reasons_out, versions_of, versions_text
+from venvery.resolve.wording import (
+    joined,
+    plural,
+    reasons_out,
+    versions_of,
+    versions_text,
+    wheel_pythons,
+    wheels_words,
+)
 
 __all__ = ["story", "unsatisfiable"]
 
 Node = dict[str, Any]
+Holder = tuple[str, int, str | None]
 _HANDFUL = 8
 _MOST_NOTES = 3
 _MOST_FACTS = 12
@@ -72,12 +81,17 @@ class _Explanation:
         self._told: set[int] = set()
         self._deepest = _DEEPEST
         self._hints: list[str] = []
+        self._hints_at_last: list[str] = []
+        """Those that are told where there are no others."""
         self._unknown: dict[str, None] = {}
+        self._wanted: dict[int, dict[Holder, int]] = {}
+        """By project, what each holder of the facts allows of it."""
 
     # ------------------------------------------------------------------ the error
 
     def error(self, several: bool) -> Unsatisfiable:
         self._count_leaves()
+        self._collect_wanted()
         because = self._because(self._root)
         while _count(because) > _MOST_NODES and self._deepest:
             self._deepest -= 1
@@ -90,14 +104,15 @@ class _Explanation:
         tree: Node = {"says": headline, "because": because}
         if self._unknown:
             tree["unknown_projects"] = list(self._unknown)
-        return Unsatisfiable(headline, explanation=tree, hint="; ".join(dict.fromkeys(self._hints)) or None)
+        hints = self._hints or self._hints_at_last
+        return Unsatisfiable(headline, explanation=tree, hint="; ".join(dict.fromkeys(hints)) or None)
 
     def _headline(self, facts: Iterable[Fact]) -> str:
         facts = list(facts)
         asked = list(
             dict.fromkeys(_own(fact.requirement) for fact in facts if isinstance(fact, Requested | Bounded))
         )
-        if self._unknown:
+        if self._unknown and (len(asked) == 1 or self._asked_for_unknown(facts)):
             names = list(self._unknown)
             return f"no source has a project named {joined(names, 'or')}"
         if len(asked) == 1:
@@ -105,6 +120,38 @@ class _Explanation:
         if len(asked) <= _HANDFUL:
             return f"{joined(asked)} cannot be satisfied together"
         return f"{len(asked)} of the requirements cannot be satisfied together, {asked[0]} among them"
+
+    def _asked_for_unknown(self, facts: Iterable[Fact]) -> bool:
+        """Tell whether the person names a project that no source has: then nothing else matters."""
+        return any(isinstance(fact, Requested) and fact.dependency.project in self._unknown for fact in facts)
+
+    def _collect_wanted(self) -> None:
+        """Note what the facts allow of each project, so that only what would help is told of it."""
+        for leaf in self._leaves_of(self._root):
+            fact = self._cause(leaf)
+            if isinstance(fact, Bounded):
+                self._note_wanted(_holder(fact), from_requirement(fact.requirement))
+            elif isinstance(fact, Requested):
+                self._note_wanted(_holder(fact), fact.dependency)
+            elif isinstance(fact, Requires):
+                for having, _allowed, dependency in fact.ways:
+                    if having & fact.versions:
+                        self._note_wanted(_holder(fact), dependency)
+
+    def _note_wanted(self, holder: Holder, dependency: Dependency) -> None:
+        number = self._packages.numbers.get(normalize(dependency.project))
+        if number is not None:
+            holders = self._wanted.setdefault(number, {})
+            mask = self._package(number).universe.mask(dependency.specifier)
+            holders[holder] = holders.get(holder, 0) | mask
+
+    def _wanted_by_others(self, number: int, holder: Holder) -> int:
+        """Give the versions of a project that everybody but one holder allows."""
+        allowed = -1
+        for other, mask in self._wanted.get(number, {}).items():
+            if other != holder:
+                allowed &= mask
+        return allowed
 
     # ------------------------------------------------------------------ the tree
 
@@ -214,7 +261,7 @@ class _Explanation:
         node: Node = {"says": says, "fact": {"kind": kind, "requirement": requirement.text}}
         if requirement.origin:
             node["fact"]["origin"] = requirement.origin
-        return self._with_notes(node, project, specifier)
+        return self._with_notes(node, project, specifier, _holder(fact))
 
     def _chain(self, facts: list[_Depends]) -> list[Node]:
         """Tell dependencies; where each version has its own specifier for the same project, in one sentence."""
@@ -247,8 +294,8 @@ class _Explanation:
         who, verb = self._who(fact, versions)
         shown = [told.dependency.shown for told in group]
         node: Node = {
-            "says": f"{who} {verb} on {fact.dependency.project}, each in its own way "
-            f"({shown[0]}, {shown[1]} … {shown[-1]})",
+            "says": f"{who} {verb} on {fact.dependency.project}, each in its own way: "
+            f"{shown[-1]} (the oldest) to {shown[0]} (the newest)",
             "fact": {
                 "kind": "requires-each",
                 "project": str(package.project),
@@ -276,7 +323,7 @@ class _Explanation:
         }
         if fact.extra is not None:
             node["fact"]["extra"] = str(fact.extra)
-        return self._with_notes(node, fact.dependency.project, fact.dependency.specifier)
+        return self._with_notes(node, fact.dependency.project, fact.dependency.specifier, _holder(fact))
 
     def _out(self, fact: Out | Guarded, mask: int) -> Node:
         package = self._package(fact.package)
@@ -296,11 +343,11 @@ class _Explanation:
                 f"{who} {'are pre-releases' if many else 'is a pre-release'}, and final releases match",
                 "prerelease",
             )
-            self._hints.append(f"allow pre-releases of {package.project}")
+            self._hints_at_last.append(f"allow pre-releases of {package.project}")
         return {"says": says, "fact": {"kind": kind, "project": str(package.project), "versions": versions}}
 
-    def _with_notes(self, node: Node, project: str, specifier: str) -> Node:
-        """Add what is special about the versions that a requirement matches."""
+    def _with_notes(self, node: Node, project: str, specifier: str, holder: Holder) -> Node:
+        """Add what is special about the versions that a requirement matches and that would help if it were not."""
         number = self._packages.numbers.get(normalize(project))
         if number is None:
             return node
@@ -315,15 +362,16 @@ class _Explanation:
             ]
             return node
         matching = package.universe.mask(specifier)
-        missing = matching & ~self._engine.domain[number]
+        missing = matching & ~self._engine.domain[number] & self._wanted_by_others(number, holder)
         notes = []
         if not matching:
             notes.append(self._nothing_matches(package, specifier))
         for kind, versions, words in reasons_out(package, missing, yanked_out=True) if missing else ():
             who = versions_text(package, versions, package.universe.full)
+            more = f" ({wheels})" if (wheels := wheels_words(package.view, versions)) and kind == "tag" else ""
             notes.append(
                 {
-                    "says": f"{who} {'are' if plural(who, versions) else 'is'} {words}",
+                    "says": f"{who} {'are' if plural(who, versions) else 'is'} {words}{more}",
                     "fact": {
                         "kind": f"out-{kind}",
                         "project": project,
@@ -354,9 +402,10 @@ class _Explanation:
         }
 
     def _hint(self, kind: str, package: Package, versions: int) -> None:
+        pythons = wheel_pythons(package.view, versions)
         hint = {
             "python": "choose another Python",
-            "tag": "choose another target",
+            "tag": f"choose Python {pythons[-1]}" if pythons else "choose another target",
             "sdist": f"allow source distributions of {package.project}",
             "wheel": f"allow wheels of {package.project}",
             "prerelease": f"allow pre-releases of {package.project}",
@@ -401,6 +450,13 @@ class _Explanation:
             return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
         wanted = joined(need, "or")
         return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
+
+
+def _holder(fact: Requested | Bounded | Requires | _Depends) -> Holder:
+    """Name who states a requirement: the request, or a project (or an extra of it) whatever its version."""
+    if isinstance(fact, Requested | Bounded):
+        return "request", id(fact.requirement), None
+    return "project", fact.package, fact.extra
 
 
 def _when_cool(view: View, versions: int) -> str | None:

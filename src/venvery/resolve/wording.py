@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from venvery.model.files import expand_tag
 from venvery.model.policy import show_span
 from venvery.resolve.packages import Package
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import View
 
-__all__ = ["joined", "plural", "reasons_out", "versions_of", "versions_text"]
+__all__ = ["joined", "plural", "reasons_out", "versions_of", "versions_text", "wheel_pythons", "wheels_words"]
 
 _FEW = 3
+_SYSTEMS = (
+    ("manylinux", "Linux (glibc)"),
+    ("musllinux", "Linux (musl)"),
+    ("macosx", "macOS"),
+    ("win", "Windows"),
+)
 
 
 def joined(parts: Sequence[str], last: str = "and") -> str:
@@ -100,6 +108,35 @@ def _why_version(view: View, version: int, yanked_out: bool) -> tuple[str, str]:
     if "wheel" in kinds:
         return "wheel", "there as wheels only, which are not allowed for it"
     return "tag", f"without a wheel for {target}"
+
+
+def wheels_words(view: View, versions: int) -> str | None:
+    """Say what the wheels of one version are for, where the target can use none of them."""
+    if (versions & ~1).bit_count() != 1:
+        return None
+    if pythons := wheel_pythons(view, versions):
+        return f"it has some for Python {joined(pythons)}"
+    tags = _wheel_tags(view, versions)
+    here = [platform for *_, platform in tags if _is_here(view, platform)]
+    systems = sorted({name for _p, _a, platform in tags for start, name in _SYSTEMS if platform.startswith(start)})
+    return f"it has some for {joined(systems)}" if systems and not here else None
+
+
+def wheel_pythons(view: View, versions: int) -> list[str]:
+    """Give the Pythons, oldest first, for which some versions have wheels for the target's platform."""
+    here = {python for python, _abi, platform in _wheel_tags(view, versions) if _is_here(view, platform)}
+    numbers = sorted({(int(tag[2]), int(tag[3:])) for tag in here if re.fullmatch(r"cp[23]\d+", tag)})
+    return [f"{major}.{minor}" for major, minor in numbers]
+
+
+def _wheel_tags(view: View, versions: int) -> list[list[str]]:
+    files = (view.universe.by_version[rank] for rank in range(versions.bit_length() - 1) if versions >> rank & 2)
+    wheels = (file for group in files for file in group if file.kind == "wheel")
+    return [tag.split("-", 2) for file in wheels for tag in expand_tag(file.tag)]
+
+
+def _is_here(view: View, platform: str) -> bool:
+    return platform != "any" and view.facts.rank(f"py3-none-{platform}") is not None
 
 
 def _yanked(view: View, version: int) -> str:

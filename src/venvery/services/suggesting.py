@@ -60,7 +60,7 @@ def _nodes(tree: Node) -> Iterator[Node]:
 
 def _where(project: NormalizedName, kind: str, catalog: Catalog) -> list[Node]:
     """Say which sources were not asked for a name, because another is the one for it."""
-    asked = catalog.asked_for(project)
+    asked = catalog.only_for(project)
     others = [name for name in catalog.source_names if name not in asked]
     if not others or not asked:
         return []
