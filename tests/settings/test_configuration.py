@@ -275,7 +275,7 @@ def test_a_source_may_be_the_only_one_for_some_names(make_machine: MakeMachine, 
     sources = load_configuration(make_machine(), file=file).sources
     assert [source.projects for source in sources if source.kind != "hosted"] == [(), ("acme-*", "tools")]
     assert [spec.name for spec in sources_for("acme-web", sources)] == ["w"]
-    assert [spec.name for spec in sources_for("django", sources)] == ["own"]
+    assert [spec.name for spec in sources_for("django", sources)] == ["hosted", "own"]
 
 
 def test_the_policy_on_releases(make_machine: MakeMachine, config: Config) -> None:

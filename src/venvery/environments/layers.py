@@ -25,7 +25,16 @@ from venvery.errors import SourceGarbage
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.targets import Family
 
-__all__ = ["RECIPE", "EntryPoint", "LayerInfo", "ScriptBody", "WheelRef", "build_layer", "layer_key"]
+__all__ = [
+    "RECIPE",
+    "EntryPoint",
+    "LayerInfo",
+    "ScriptBody",
+    "WheelRef",
+    "build_layer",
+    "layer_key",
+    "read_entry_points",
+]
 
 RECIPE = 2
 """Goes up whenever the same wheel would give other bytes, so that old layers are not taken for new ones."""
@@ -173,7 +182,7 @@ def build_layer(
     """
     reference = _refer(wheel, filename)
     opened = Wheel(wheel, filename, family.os, limits)
-    entry_points = _entry_points(opened, family)
+    entry_points = read_entry_points(opened, family.os)
     scripts, kernels, files = _divide(opened, family, entry_points)
     made = {
         f"{family.purelib}/{opened.dist_info}/{name}": content for name, content in _metadata(direct_url).items()
@@ -222,7 +231,7 @@ def _refer(wheel: BinaryIO, filename: str) -> WheelRef:
     return WheelRef(filename, hasher.hexdigest(), size)
 
 
-def _entry_points(wheel: Wheel, family: Family) -> tuple[EntryPoint, ...]:
+def read_entry_points(wheel: Wheel, os: Literal["posix", "nt"]) -> tuple[EntryPoint, ...]:
     """Read the scripts that entry points ask for, sorted by name. Names and objects are checked here, for good."""
     text = wheel.metadata("entry_points.txt")
     if text is None:
@@ -242,7 +251,7 @@ def _entry_points(wheel: Wheel, family: Family) -> tuple[EntryPoint, ...]:
             match = _ENTRY_POINT.match(value)
             if match is None or not _is_path_of_names(match["module"]) or not _is_path_of_names(match["attr"]):
                 raise _unusable(wheel, f"its entry point {name!r} names no object ({value!r})")
-            if "/" in name or check_name(name, family.os) or name != name.strip():
+            if "/" in name or check_name(name, os) or name != name.strip():
                 raise _unusable(wheel, f"its entry point {name!r} cannot be the name of a script")
             found[name] = EntryPoint(kind, name, match["module"], match["attr"])
     return tuple(found[name] for name in sorted(found))

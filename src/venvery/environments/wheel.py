@@ -94,6 +94,8 @@ class Wheel:
         self._record = self._read_record(members)
         self.license = self._read_metadata(members)
         """As METADATA has it: an SPDX expression (PEP 639), or the one line of what was written instead."""
+        self.missing = tuple(sorted(set(self._record) - set(members)))
+        """What RECORD lists and is not there."""
         self.files = tuple(self._files(members))
         """All files but those of RECORD and its signatures, in no order."""
 
