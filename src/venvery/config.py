@@ -41,6 +41,8 @@ What is said more closely wins: an option of the command, then the configuration
 
     [builds.packages.psycopg2]
     environment = {PG_CONFIG = "/usr/bin/pg_config"}
+    [access]
+    anonymous = ["read", "resolve", "build"]  # what needs no token; so it is on 127.0.0.1, else nothing
 
     [network]
     connect-timeout-seconds = 10
@@ -57,6 +59,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast, get_args
 
@@ -71,6 +74,7 @@ from venvery.catalog.pip_settings import (
     this_machine,
 )
 from venvery.errors import BadConfiguration, BadInput
+from venvery.model.access import parse_scopes
 from venvery.model.build_settings import BuildLimits, BuildSettings, PackageBuild, SdistPolicy
 from venvery.model.names import NormalizedName, parse_name
 from venvery.model.policy import (
@@ -120,6 +124,8 @@ class Limits:
     """Of one distribution file that is fetched."""
     hashed_bytes: int = 4 * 1024**3
     """Of files that are fetched to make the hashes of one lock, where the index gives none."""
+    upload_bytes: int = 4 * 1024**3
+    """Of one distribution file that is uploaded."""
     unpacked_bytes: int = 64 * 1024**3
     """Of one wheel when unpacked."""
 
@@ -144,6 +150,8 @@ class Configuration:
     """Prefixes that direct references (`name @ URL`) may have; `venvery.model.sources.is_allowed` decides."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
     limits: Limits = field(default_factory=Limits)
+    anonymous: frozenset[str] = frozenset()
+    """The scopes of those who show no token (`venvery.model.access`)."""
     max_size: int | None = None
     """Bytes that the data folder may have; what was not used for longest is removed beyond it. None: no limit."""
     policy: ReleasePolicy = NO_POLICY
@@ -159,6 +167,8 @@ class CommandOptions:
     data: Path | None = None
     host: str | None = None
     port: int | None = None
+    anonymous: tuple[str, ...] | None = None
+    """Scopes of those who show no token."""
     words: SourceWords = field(default_factory=SourceWords)
     max_size: int | None = None
 
@@ -175,14 +185,16 @@ def load_configuration(
         sources = (HOSTED, *sources)
     data = options.data or read.data
     _check_views(read.views, sources, file)
+    host = options.host or read.host or "127.0.0.1"
     return Configuration(
         data=machine.folder / data if data is not None else default_data(machine),
-        host=options.host or read.host or "127.0.0.1",
+        host=host,
         port=next((port for port in (options.port, read.port) if port is not None), DEFAULT_PORT),
         freshness_seconds=read.freshness_seconds,
         sources=sources,
         union=read.union,
         views=read.views,
+        anonymous=_anonymous(options.anonymous, read.access, host),
         allowed_urls=read.allowed_urls,
         network=replace(_network_of(pip, machine), **read.network),
         limits=read.limits,
@@ -227,6 +239,22 @@ def _sources(
     places = {source.location for source in added}
     kept = tuple(source for source in kept if source.location not in places)
     return added + kept, warnings
+
+
+def _anonymous(said: tuple[str, ...] | None, read: frozenset[str] | None, host: str) -> frozenset[str]:
+    """Tell what needs no token: what is said, else everything but uploads where only this machine can ask."""
+    if said is not None:
+        return parse_scopes(said, anonymous=True)
+    if read is not None:
+        return read
+    return frozenset({"read", "resolve", "build"}) if _is_loopback(host) else frozenset()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_views(views: tuple[ViewSpec, ...], sources: tuple[SourceSpec, ...], file: Path | None) -> None:
@@ -277,6 +305,8 @@ class _FromFile:
     max_size: int | None = None
     policy: ReleasePolicy = NO_POLICY
     builds: BuildSettings = field(default_factory=BuildSettings)
+    access: frozenset[str] | None = None
+    """What those may do who show no token; None: nothing is said."""
 
 
 _Kind = Literal["text", "number", "whole number", "list of texts", "yes or no"]
@@ -351,6 +381,7 @@ class _Table:
             max_size=self.size("max-size"),
             policy=self.policy(),
             builds=self.builds(),
+            access=self.anonymous(),
         )
 
     def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
@@ -531,6 +562,15 @@ class _Table:
             cool_down=table.span("cool-down"),
             cool_down_exempt=table.patterns("cool-down-exempt"),
         )
+
+    def anonymous(self) -> frozenset[str] | None:
+        """Give the scopes of those who show no token."""
+        table = self.table("access", ("anonymous",))
+        said = table.take("anonymous", "list of texts")
+        try:
+            return None if said is None else parse_scopes(said, anonymous=True)
+        except BadInput as error:
+            table.fail("anonymous", f"is unusable: {error}", hint=error.hint)
 
     def rules(self, key: str) -> tuple[ReleaseRule, ...] | None:
         """Give releases, each as a text or as a table with a reason."""

@@ -44,6 +44,12 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_fsck,
         _add_doctor,
         _add_verify,
+        _add_upload,
+        _add_yank,
+        _add_promote,
+        _add_delete,
+        _add_token,
+        _add_audit,
     ):
         add(choices, commands)
     if argv and argv[0] in commands:
@@ -199,6 +205,11 @@ def _add_serve(choices: Choices, commands: Commands) -> None:
     parser = _command(choices, commands, "serve", "Run the server.")
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="P", type=int, help="port to listen on; 0: any free one (default: 8000)")
+    parser.add_argument(
+        "--anonymous",
+        metavar="SCOPES",
+        help="what needs no token, as in read,upload (default: read,resolve,build on 127.0.0.1, else nothing)",
+    )
     _add_max_size(parser)
     _add_sources(parser, server=False)
 
@@ -232,6 +243,66 @@ def _add_verify(choices: Choices, commands: Commands) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     _add_sources(parser, server=False)
+
+
+def _add_upload(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "upload", "Publish wheels and source distributions in a hosted source.")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="what to publish, as in dist/*")
+    _add_hosted(parser, "--to", "the hosted source to publish in (default: the first one)")
+
+
+def _add_yank(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "yank", "Have a release taken only by those who ask for exactly it.")
+    parser.add_argument("release", metavar="NAME==VERSION", help="the release")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why, for those who get it all the same")
+    parser.add_argument("--undo", action="store_true", help="take it back")
+    _add_hosted(parser, "--from", "the hosted source that has it (default: the first one)")
+
+
+def _add_promote(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "promote", "Publish a release of one hosted source in another.")
+    parser.add_argument("release", metavar="NAME==VERSION", help="the release")
+    parser.add_argument("--to", metavar="SOURCE", required=True, help="the hosted source where it goes")
+    _add_hosted(parser, "--from", "the hosted source that has it (default: the first one)")
+
+
+def _add_delete(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "delete", "Delete a release for good; its names are never used again.")
+    parser.add_argument("release", metavar="NAME==VERSION", help="the release")
+    parser.add_argument("--file", metavar="NAME", help="this file of it alone")
+    _add_hosted(parser, "--from", "the hosted source that has it (default: the first one)")
+
+
+def _add_token(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "token", "Give out tokens for the server on this data folder.")
+    parser.add_argument("action", choices=("create", "list", "revoke"))
+    parser.add_argument("token", metavar="TOKEN", nargs="?", help="of revoke: the token's number, or itself")
+    parser.add_argument(
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        default=[],
+        help="read, read:VIEW, resolve, build, upload, upload:SOURCE or admin; may be given several times",
+    )
+    parser.add_argument(
+        "--expires", metavar="WHEN", default="365d", help="90d, 12h, a date or never (default: %(default)s)"
+    )
+    parser.add_argument("--note", metavar="TEXT", default="", help="what it is for")
+    _add_folder(parser)
+
+
+def _add_audit(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "audit", "Show who changed what, and when, newest first.")
+    parser.add_argument("--project", metavar="NAME", help="changes of this project")
+    parser.add_argument("--who", metavar="WHO", help="changes that this one made")
+    parser.add_argument("--most", metavar="N", type=int, default=50, help="how many (default: %(default)s)")
+    _add_folder(parser)
+
+
+def _add_hosted(parser: Parser, option: str, text: str) -> None:
+    parser.add_argument(option, metavar="SOURCE", dest="source", help=text)
+    parser.add_argument("--token", metavar="TOKEN", help="the server's token (default: $VENVERY_TOKEN)")
+    _add_sources(parser)
 
 
 def _add_key(choices: Choices, commands: Commands) -> None:

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from venvery.server.app import create_app
     from venvery.server.logs import set_up_logs
+    from venvery.server.reasons import http_protocol
     from venvery.services.house import open_house
     from venvery.services.keys import ServerKeys
     from venvery.storage.database import Database
@@ -46,7 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"venvery serves http://{f'[{host}]' if ':' in host else host}:{port} from {configuration.data}")
     server = uvicorn.Server(
         uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+            app,
+            http=http_protocol(),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
     )
     server.run(sockets=[listening])

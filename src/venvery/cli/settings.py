@@ -46,6 +46,7 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
         data=Path(arguments.data) if arguments.data else None,
         host=getattr(arguments, "host", None),
         port=getattr(arguments, "port", None),
+        anonymous=_listed(getattr(arguments, "anonymous", None)),
         words=words,
         max_size=parse_size(size) if (size := getattr(arguments, "max_size", None)) is not None else None,
     )
@@ -55,6 +56,10 @@ def configuration_of(arguments: argparse.Namespace, written: IndexOptions | None
     for warning in configuration.warnings:
         say(f"warning: {warning}")
     return configuration
+
+
+def _listed(said: str | None) -> tuple[str, ...] | None:
+    return None if said is None else tuple(part for part in said.replace(",", " ").split())
 
 
 def _words(written: IndexOptions) -> SourceWords:

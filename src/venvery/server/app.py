@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from venvery import __version__
 from venvery.errors import VenveryError
 from venvery.server import (
+    admin_routes,
     client_routes,
     environment_routes,
     file_routes,
@@ -20,7 +21,9 @@ from venvery.server import (
     resolve_routes,
     simple_routes,
     trust_routes,
+    upload_routes,
 )
+from venvery.server.door import Door
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.housekeeping import kept_small
 from venvery.server.metrics import Measured, Metrics
@@ -35,12 +38,14 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     """Make the application; the house is opened when the server starts and closed when it stops."""
 
     lane = Lane()
+    opened: list[House] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house() as house:
             app.state.house = house
             house.builds.work_for_all()
+            opened.append(house)
             async with kept_small(house):
                 yield
 
@@ -57,6 +62,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.add_exception_handler(Exception, on_unexpected)
     metrics = Metrics()
     app.add_middleware(FastLane, lane=lane)
+    app.add_middleware(Door, house=lambda: opened[-1] if opened else None)  # it guards the fast lane too
     app.add_middleware(Measured, metrics=metrics)
     app.router.routes.append(metrics.route())
     app.router.routes[:0] = [
@@ -68,6 +74,8 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)
     app.include_router(trust_routes.router)
+    app.include_router(upload_routes.router)
+    app.include_router(admin_routes.router)
     app.include_router(health_routes.router)
     app.include_router(client_routes.router)
     app.include_router(pages.router)

@@ -13,7 +13,7 @@ from venvery.errors import BadInput, LimitExceeded
 from venvery.services.documents import Asked
 from venvery.services.house import House
 
-__all__ = ["APART", "query_fields", "read_asked", "read_request"]
+__all__ = ["APART", "query_fields", "read_asked", "read_object", "read_request"]
 
 DRAINED = 64 * 2**20
 """Bytes beyond the limit that are still received: many clients hear nothing before they have sent everything."""
@@ -35,6 +35,11 @@ async def read_asked(request: Request, house: House) -> Asked:
 async def read_request(request: Request, most: int) -> dict[str, Any]:
     """Read a request's body, of at most so many bytes, and its query into one body document."""
     return _body_of(request, await _read_limited(request, most))
+
+
+async def read_object(request: Request, most: int) -> dict[str, Any]:
+    """Read a body that is a JSON object, of at most so many bytes. Raises `BadInput` or `LimitExceeded`."""
+    return _parse_json(await _read_limited(request, most))
 
 
 def _body_of(request: Request, raw: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The fast lane: a request that came before, byte for byte, is answered before anything of it is parsed.
 
 It says the same as the route would: only answers that certainly still hold are given here. When a listing has
-to be looked at, the request goes on to the route. It knows no one's rights: what guards the door stands before it.
+to be looked at, the request goes on to the route. It knows no one's rights: the door stands before it, and nobody
+gets here what another was given.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from venvery.model.access import Visitor
 from venvery.services.answers import Answer, Answers
 from venvery.services.locks import LockFormat
 
@@ -82,7 +84,9 @@ class FastLane:
         messages = [await receive()]
         while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
             messages.append(await receive())
-        key = (*about, b"".join(message.get("body", b"") for message in messages))
+        visitor: Visitor | None = scope.get("venvery.visitor")
+        who = visitor.name.encode() if visitor is not None else b""
+        key = (who, *about, b"".join(message.get("body", b"") for message in messages))
         found = self._lane.find(key)
         if found is not None:
             scope["venvery.route"] = PATH

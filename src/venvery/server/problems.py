@@ -15,7 +15,15 @@ from venvery import errors
 from venvery.resolve.explain import story
 from venvery.web.rendering import PAGES, render
 
-__all__ = ["Problem", "on_http_exception", "on_unexpected", "on_venvery_error", "problem_of"]
+__all__ = [
+    "Problem",
+    "headers_of",
+    "on_http_exception",
+    "on_unexpected",
+    "on_venvery_error",
+    "problem_of",
+    "problem_response",
+]
 
 _log = structlog.get_logger("venvery.server")
 
@@ -35,6 +43,9 @@ _STATUS: tuple[tuple[type[errors.VenveryError], int, str], ...] = (
     (errors.BuildRefused, 422, "build-refused"),
     (errors.BuildFailed, 422, "build-failed"),
     (errors.AnswerIsNo, 422, "answer-is-no"),
+    (errors.NotKnown, 401, "not-known"),
+    (errors.NotAllowed, 403, "not-allowed"),
+    (errors.Busy, 503, "busy"),
     (errors.NotFound, 404, "not-found"),
     (errors.SourceUnreachable, 502, "source-unreachable"),
     (errors.SourceGarbage, 502, "source-garbage"),
@@ -78,10 +89,22 @@ def problem_of(error: errors.VenveryError) -> tuple[int, dict[str, Any]]:
 async def on_venvery_error(request: Request, error: Exception) -> Response:
     """Answer with the problem that a `VenveryError` is."""
     assert isinstance(error, errors.VenveryError)
+    return problem_response(request, error)
+
+
+def problem_response(request: Request, error: errors.VenveryError) -> Response:
+    """Make the response that an error is."""
     status, document = problem_of(error)
     if status >= 500:
         _log.warning("request failed", problem=document["type"], detail=document["detail"])
-    return _answer(request, document, status)
+    return _answer(request, document, status, headers_of(error))
+
+
+def headers_of(error: errors.VenveryError) -> dict[str, str]:
+    """Give what an error says in the headers of its response."""
+    if isinstance(error, errors.NotKnown):
+        return {"WWW-Authenticate": 'Basic realm="venvery", charset="UTF-8"'}
+    return {"Retry-After": "5"} if isinstance(error, errors.Busy) else {}
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -11,6 +11,9 @@ __all__ = ["view_of"]
 
 
 def view_of(request: Request) -> Serving:
-    """Give the view that the path names, else the default one. Raises `NotFound`."""
+    """Give the view that the path names, else the default one.
+
+    Raises `NotFound`, and `NotKnown` or `NotAllowed` when it is not the visitor's to see.
+    """
     house: House = request.app.state.house
     return house.serving(request.path_params.get("view"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -39,6 +39,7 @@ from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
 from venvery.services.policing import Policing
+from venvery.services.rights import VISITOR, Rights
 from venvery.services.views import View, Views
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from venvery.services.mirroring import Mirrored
     from venvery.services.outdated import Outdated
     from venvery.services.projects import Projects
+    from venvery.services.publishing import Publisher
     from venvery.services.serving import Serving
     from venvery.services.worlds import World
     from venvery.storage.leases import Lease
@@ -99,6 +101,7 @@ class House:
         policy: ReleasePolicy = NO_POLICY,
         views: Sequence[ViewSpec] = (),
         builds: BuildSettings | None = None,
+        anonymous: Iterable[str] = (),
     ) -> None:
         self._keys = keys
         self._build_settings = builds or BuildSettings()
@@ -121,8 +124,18 @@ class House:
             allowed_urls=allowed_urls,
         )
         self._servings: dict[str | None, Serving] = {}
+        self.rights = Rights(database, anonymous)
+        self.journal = database.journal
         self._once = Once()
         self._keeper: tuple[Keeper, int] | None = None
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """Changes what is hosted here."""
+        from venvery.services.publishing import Publisher
+
+        sources = self.catalog.sources
+        return Publisher(self._database, self._blobs, sources, most=self.limits.upload_bytes)
 
     @cached_property
     def _assembler(self) -> Assembler:
@@ -162,10 +175,12 @@ class House:
     def read(self, body: Mapping[str, Any]) -> Asked:
         """Read a request body; a target that it leaves out is this machine's.
 
-        Raises `BadInput` or `LimitExceeded`.
+        Raises `BadInput` or `LimitExceeded`, and `NotKnown` or `NotAllowed` when its view is not for the visitor.
         """
         asked = read_body(body, self.defaults, self.limits)
-        known = self.views.get(asked.view).catalog.source_names
+        view = self.views.get(asked.view)
+        VISITOR.get().enter(view.spec)
+        known = view.catalog.source_names
         for project, source in asked.resolve.options.sources:
             if source not in known:
                 raise BadInput(
@@ -281,7 +296,11 @@ class House:
         return await mirror(self, self._blobs, body, targets, all_files=all_files)
 
     def serving(self, view: str | None = None) -> Serving:
-        """Give a view as an index; None: the default one. Raises `NotFound`."""
+        """Give a view as an index; None: the default one.
+
+        Raises `NotFound`, and `NotKnown` or `NotAllowed` when it is not for the visitor.
+        """
+        VISITOR.get().enter(self.views.get(view).spec)
         serving = self._servings.get(view)
         if serving is None:
             from venvery.services.serving import Serving
@@ -298,6 +317,7 @@ class House:
             await self.builds.close()
         await self._once.stop()
         self._bench.close()
+        self.rights.close()
         for view in self.views.all():
             await view.answers.flush()
 
@@ -505,6 +525,7 @@ async def open_house(
                 policy=configuration.policy,
                 views=configuration.views,
                 builds=configuration.builds,
+                anonymous=configuration.anonymous,
             )
             if configuration.max_size is not None:
                 house.keep_within(configuration.data, configuration.max_size)

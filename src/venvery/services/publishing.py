@@ -161,6 +161,23 @@ class Publisher:
             lease.release()
         return done
 
+    def change(self, action: str, body: Mapping[str, Any], *, who: str) -> dict[str, Any]:
+        """Do one thing to a release or project, and say what was done.
+
+        `yank`, `unyank`, `promote`, `delete` or `status`. Raises `NotFound`, `BadInput`, `UploadRefused`.
+        """
+        if action == "yank":
+            return self.yank(body, who=who)
+        if action == "unyank":
+            return self.yank(body, who=who, undo=True)
+        if action == "promote":
+            return self.promote(body, who=who)
+        if action == "delete":
+            return self.delete(body, who=who)
+        if action == "status":
+            return self.set_status(body, who=who)
+        raise NotFound(f"nothing called {action[:40]!r} is done to releases")
+
     def yank(self, body: Mapping[str, Any], *, who: str, undo: bool = False) -> dict[str, Any]:
         """Yank a release (PEP 592), or take that back: `source`, `project`, `version`, `reason`."""
         source, project, version = self._release(body, ("source", "project", "version", "reason"))

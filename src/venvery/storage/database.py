@@ -35,6 +35,7 @@ from venvery.storage.metadata import Metadata
 from venvery.storage.pages import Pages
 from venvery.storage.revisions import REVISIONS
 from venvery.storage.sources import Sources
+from venvery.storage.tokens import Tokens
 from venvery.storage.transactions import Pool, Transaction
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Database:
         self.answers = Answers(self)
         self.hosted = Hosted(self)
         self.journal = Journal(self)
+        self.tokens = Tokens(self)
         self.holdings = Holdings(self)
         self.jobs = Jobs(self)
         self.built = Built(self)

@@ -333,6 +333,43 @@ journal = Table(
     sqlite_autoincrement=True,
 )
 
+tokens = Table(
+    "tokens",
+    tables,
+    Column("id", String(16), primary_key=True),  # what it is called in lists and in the journal
+    Column("hash", String(64), nullable=False),  # SHA-256 in hex; the token itself is nowhere
+    Column("note", String(255), nullable=False),
+    Column("scopes", Text, nullable=False),  # separated by spaces
+    Column("created_at", Double, nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    UniqueConstraint("hash"),
+    comment="Who may do what: tokens that were given out.",
+)
+
+blocks = Table(
+    "blocks",
+    tables,
+    Column("pattern", String(255), primary_key=True),
+    Column("specifier", String(255), primary_key=True),  # empty: every version
+    Column("reason", Text, nullable=False),
+    Column("blocked_at", Double, nullable=False),
+    Column("blocked_by", String(255), nullable=False),
+    comment="Releases that nobody gets, wherever they come from, beside those that the configuration blocks.",
+)
+
+environment_views = Table(
+    "environment_views",
+    tables,
+    Column("key", String(71), primary_key=True),
+    Column("view", String(64), primary_key=True),
+    Column("fetched_at", Double, nullable=False),
+    Column("fetched_by", String(255), nullable=False),
+    Column("fetches", Integer, nullable=False),
+    comment="Through which view an environment was had, and who had it last.",
+)
+
 
 def as_sql() -> str:
     """Write the tables as SQLite's SQL, which makes a new database without SQLAlchemy."""

@@ -8,6 +8,14 @@ CREATE TABLE answers (
     CONSTRAINT pk_answers PRIMARY KEY (request)
 );
 CREATE INDEX ix_answers_last_used_at ON answers (last_used_at);
+CREATE TABLE blocks (
+    pattern VARCHAR(255) NOT NULL,
+    specifier VARCHAR(255) NOT NULL,
+    reason TEXT NOT NULL,
+    blocked_at DOUBLE NOT NULL,
+    blocked_by VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_blocks PRIMARY KEY (pattern, specifier)
+);
 CREATE TABLE built_metadata (
     "key" VARCHAR(71) NOT NULL,
     body TEXT NOT NULL,
@@ -37,6 +45,14 @@ CREATE TABLE dependencies (
     project VARCHAR(255) NOT NULL,
     required VARCHAR(255) NOT NULL,
     CONSTRAINT pk_dependencies PRIMARY KEY (project, required)
+);
+CREATE TABLE environment_views (
+    "key" VARCHAR(71) NOT NULL,
+    "view" VARCHAR(64) NOT NULL,
+    fetched_at DOUBLE NOT NULL,
+    fetched_by VARCHAR(255) NOT NULL,
+    fetches INTEGER NOT NULL,
+    CONSTRAINT pk_environment_views PRIMARY KEY ("key", "view")
 );
 CREATE TABLE environments (
     "key" VARCHAR(71) NOT NULL,
@@ -148,6 +164,18 @@ CREATE TABLE sources (
     location TEXT NOT NULL,
     CONSTRAINT pk_sources PRIMARY KEY (id),
     CONSTRAINT uq_sources_digest UNIQUE (digest)
+);
+CREATE TABLE tokens (
+    id VARCHAR(16) NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    note VARCHAR(255) NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    created_by VARCHAR(255) NOT NULL,
+    expires_at DOUBLE,
+    revoked_at DOUBLE,
+    CONSTRAINT pk_tokens PRIMARY KEY (id),
+    CONSTRAINT uq_tokens_hash UNIQUE (hash)
 );
 CREATE TABLE workers (
     name VARCHAR(255) NOT NULL,

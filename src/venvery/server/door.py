@@ -1,0 +1,90 @@
+"""The door: whoever comes in shows who they are, before anything else looks at the request.
+
+It stands in front of the fast lane, which gives no one what another got. What a request needs beyond reading is
+asked for where it is known: the source of an upload, the view of a request (`House.read`, `House.serving`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from venvery.errors import NotAllowed, NotKnown
+from venvery.model.access import Right, Visitor
+from venvery.server.problems import problem_response
+from venvery.services.house import House
+from venvery.services.rights import VISITOR
+
+__all__ = ["Door", "visitor_of"]
+
+_OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/venvery.pyz", "/venvery.pyz.sha256", "/v1/keys"})
+"""What everyone gets: it tells nothing of what is here, and clients need it before they have a token."""
+_ASK_THEMSELVES = ("/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
+"""Whose routes ask for the right that they need; to all others reading, or resolving, has to be allowed."""
+
+
+class Door:
+    """ASGI middleware that recognises the visitor, and turns away whoever may not come in at all."""
+
+    def __init__(self, app: ASGIApp, house: Callable[[], House | None]) -> None:
+        self._app = app
+        self._house = house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        house = self._house()
+        if scope["type"] != "http" or house is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            visitor = scope["venvery.visitor"] = house.rights.visitor(_authorization(scope))
+            right = _right(scope)
+            if right is not None and not _has_any(visitor, right):
+                visitor.need(right)
+        except (NotKnown, NotAllowed) as error:
+            await _drain(scope, receive)
+            await problem_response(Request(scope), error)(scope, receive, send)
+            return
+        VISITOR.set(visitor)
+        await self._app(scope, receive, send)
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Give the visitor that the door recognised."""
+    visitor: Visitor = request.scope["venvery.visitor"]
+    return visitor
+
+
+def _authorization(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
+
+
+def _right(scope: Scope) -> Right | None:
+    """Tell what is needed to come in; None: what is behind the door asks itself."""
+    path: str = scope["path"]
+    if path in _OPEN or path.startswith(_ASK_THEMSELVES):
+        return None
+    if path == "/resolve" or path.startswith("/resolve/"):
+        return "resolve"
+    return "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "resolve"
+
+
+def _has_any(visitor: Visitor, right: Right) -> bool:
+    """Tell whether a visitor has a right for anything at all; for what, is asked behind the door."""
+    return visitor.may(right) or any(scope.startswith(f"{right}:") for scope in visitor.scopes)
+
+
+async def _drain(scope: Scope, receive: Receive) -> None:
+    """Receive a small body that is on its way: some clients hear nothing before they have sent it."""
+    taken = 0
+    try:
+        async with asyncio.timeout(2):
+            while taken < 1 << 20:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
