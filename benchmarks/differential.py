@@ -105,6 +105,8 @@ class Comparison:
             return "–"
         if theirs.gave_up:
             return "gives up"
+        if self.ours.gave_up:
+            return "answers, WE GIVE UP"
         if (theirs.pins is None) != (self.ours.pins is None):
             return "says no" if theirs.pins is None else "SAYS YES"
         if theirs.pins == self.ours.pins:
@@ -187,8 +189,11 @@ class Tools:
         return Answer(found, answer.seconds)
 
     def _pip(self, one: Input) -> tuple[Path, str] | None:
-        """Make a virtualenv with the newest pip for a Python of this machine, once; give its full version too."""
-        if one.platform != THIS_PLATFORM or one.python.endswith("t"):
+        """Make a virtualenv with the newest pip for a Python of this machine, once; give its full version too.
+
+        None where pip cannot take part: the last pip for Python 3.8 fetches all files even when it only resolves.
+        """
+        if one.platform != THIS_PLATFORM or one.python.endswith("t") or one.python in ("3.7", "3.8"):
             return None
         if one.python not in self._pips:
             python = find_python(one.python)
@@ -305,6 +310,7 @@ _COUNTS = {
     "both have an answer, pins differ": lambda c, tool: c.verdict(tool).endswith("differ"),
     "we have an answer, they say no": lambda c, tool: c.verdict(tool) == "says no",
     "they have an answer, we say no": lambda c, tool: c.verdict(tool) == "SAYS YES",
+    "they answer, we give up": lambda c, tool: "WE GIVE UP" in c.verdict(tool),
     "they give up": lambda c, tool: c.verdict(tool) == "gives up",
     "cannot be asked": lambda c, tool: c.verdict(tool) == "–",
 }

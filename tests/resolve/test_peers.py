@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.resolve.random_worlds import PYTHON, RandomWorld, add_to_index, random_world
-from tests.resolve.worlds import request, run, universe
+from tests.resolve.worlds import Release, request, run, universe
 from tests.support.index_server import IndexServer
 from tests.support.machine import find_uv
 from tests.support.running import clean_environment
@@ -148,3 +148,20 @@ def test_the_worlds_are_worth_asking_about() -> None:
     answered = [answer for answer in answers if answer is not None]
     assert 15 <= len(answered) <= 45
     assert sum(len(answer) > 1 for answer in answered) > 10
+
+
+@pytest.mark.parametrize("root", ["a<2.0.dev0", "b"])
+def test_an_upper_bound_may_name_a_pre_release(root: str, tmp_path: Path) -> None:
+    made: RandomWorld = (
+        {
+            "a": {"1.0": Release(), "1.5rc1": Release()},
+            "b": {"1.0": Release(["a<2.0.dev0"])},
+        },
+        [root],
+    )
+    world = World()
+    add_to_index(made[0], world)
+    with IndexServer(world) as index:
+        ours, as_uv = _ours(made, "pip"), _ours(made, "uv")
+        assert Pip(index.url, tmp_path)([root]) == ours and ours is not None and ours["a"] == "1.5rc1"
+        assert Uv(index.url, tmp_path)([root]) == as_uv and as_uv is not None and as_uv["a"] == "1.0"

@@ -162,3 +162,10 @@ def test_a_file_that_is_named_by_url_has_no_age() -> None:
     assert taken(run(asked, shelf)) == {"a": "1"}
     with pytest.raises(Unsatisfiable):
         run(under(request("a"), "a"), shelf)
+
+
+def test_an_upper_bound_names_a_pre_release_too() -> None:
+    shelf = world(a={"1": ["b<2.0.dev0"]}, b={"1.0": [], "1.5rc1": [], "2.0": []})
+    assert taken(run(request("a"), shelf)) == {"a": "1", "b": "1.5rc1"}
+    assert taken(run(request("a", preset="uv"), shelf)) == {"a": "1", "b": "1.0"}
+    assert taken(run(request("a", prereleases="disallow"), shelf)) == {"a": "1", "b": "1.0"}
