@@ -63,7 +63,20 @@ class Columns(Sequence[Link]):
 
     def __add__(self, other: Columns) -> Columns:
         """Give the links of both, one after the other."""
-        return Columns.of([*self, *other])
+        both = Columns()
+        both.names, both.folders = self.names + other.names, self.folders + other.folders
+        both.lasts = both.names if self._plain and other._plain else self.lasts + other.lasts
+        if self.hashes is not None or other.hashes is not None:
+            both.hashes = [link.hashes for link in (*self, *other)]
+        both.digests, both.sizes = self.digests + other.digests, self.sizes + other.sizes
+        both.pythons, both.yanked = self.pythons + other.pythons, self.yanked + other.yanked
+        both.metadata, both.times = self.metadata + other.metadata, [*self.times, *other.times]
+        both.provenance = self.provenance + other.provenance
+        return both
+
+    @property
+    def _plain(self) -> bool:
+        return self.lasts is self.names
 
     def __len__(self) -> int:
         return len(self.names)

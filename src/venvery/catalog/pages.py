@@ -138,11 +138,18 @@ def _plain_links(anchors: PlainAnchors, join: _Joiner) -> Columns:
     links.sizes = [None] * len(links.names)
     texts = list(map(str.__add__, anchors.before, anchors.after))
     known = {text: _said(attributes_of(text)) for text in set(texts)}
-    links.pythons = [known[text][0] for text in texts]
-    links.yanked = [known[text][1] for text in texts]
-    links.metadata = [known[text][2] for text in texts]
-    links.provenance = [_web(known[text][3], join) for text in texts]
+    links.pythons, links.yanked, links.metadata, links.provenance = (
+        _spread(texts, {text: said[field] for text, said in known.items()}) for field in range(4)
+    )
+    links.provenance = [None if proof is None else _web(proof, join) for proof in links.provenance]
     return links
+
+
+def _spread(texts: list[str], said: dict[str, str | None]) -> list[str | None]:
+    """Say of each text what is said of it."""
+    if all(one is None for one in said.values()):
+        return [None] * len(texts)
+    return [said[text] for text in texts]
 
 
 def _where(column: list[Any], there: list[Any]) -> list[Any]:

@@ -47,6 +47,8 @@ class Numbered:
 
 
 T = TypeVar("T")
+Kind = tuple[str, tuple[int, str] | tuple[()]]
+"""Tag set, empty for an sdist, and build."""
 Parsed = tuple[Version, str, tuple[int, str] | tuple[()]]
 
 
@@ -56,56 +58,72 @@ class Names:
     def __init__(self, project: NormalizedName) -> None:
         self.project = project
         self._ours: dict[tuple[str, str], bool] = {}
-        self._wheels: dict[str, bool] = {}
-        self._versions: dict[str, Version | None] = {}
+        self._numbers: dict[str, int] = {}
+        self._versions: dict[Version, int] = {}
+        self._texts: list[str] = []
+        self._kinds: dict[Kind, int] = {}
 
     def number(self, filenames: Sequence[str]) -> Numbered:
         """Read many file names."""
-        fronts, ends = dict[str, int](), dict[str, int]()
-        texts, versions = list[str](), dict[Version, int]()
-        kinds: dict[tuple[str, tuple[int, str] | tuple[()]], int] = {}
         version_of, kind_of = [], []
+        fronts: dict[str, int] = {}
+        ends: dict[str, int] = {}
         for filename in filenames:
-            dash = filename.find("-", filename.find("-") + 1)
-            front, end = filename[:dash], filename[dash:]
-            version, kind = fronts.get(front, -1), ends.get(end, -1)
-            if version < 0 or kind < 0 or dash < 0:
-                version = kind = -1
-                if (parsed := self.parse(filename)) is not None:
-                    kind = kinds.setdefault(parsed[1:], len(kinds))
-                    version = versions.setdefault(parsed[0], len(versions))
-                    if version == len(texts):
-                        texts.append(str(parsed[0]))
-                    if filename.endswith(".whl"):
-                        fronts[front], ends[end] = version, kind
-            version_of.append(version)
-            kind_of.append(kind)
+            if filename.endswith(".whl"):
+                dash = filename.find("-", filename.find("-") + 1)
+                front, end = filename[:dash], filename[dash + 1 :]
+                kind = ends.get(end)
+                if kind is None:
+                    kind = ends[end] = self._kind(_end(end))
+                version = fronts.get(front) if kind >= 0 else -1
+                if version is None:
+                    version = fronts[front] = self._front(front)
+                version_of.append(version)
+                kind_of.append(kind)
+            else:
+                version_of.append(self._sdist(filename))
+                kind_of.append(-1)
+        if -1 in kind_of:
+            sdist = self._kind(("", ()))
+            kind_of = [sdist if kind < 0 else kind for kind in kind_of]
         places = [place for place, version in enumerate(version_of) if version >= 0]
         if len(set(filenames)) != len(filenames):
             first: dict[str, int] = {}
             places = [place for place in places if first.setdefault(filenames[place], place) == place]
-        told = [(tag, build or None) for tag, build in kinds]
-        return Numbered(places, texts, told, version_of, kind_of)
+        kinds = [(tag, build or None) for tag, build in self._kinds]
+        return Numbered(places, self._texts, kinds, version_of, kind_of)
 
     def parse(self, filename: str) -> Parsed | None:
         """Read a file name as (version, tag or "" for an sdist, build).
 
         None when it is no wheel or sdist, or one of another project.
         """
-        if not filename.endswith(".whl"):
-            return self._sdist(filename)
-        name, _, rest = filename.partition("-")
-        version, _, end = rest.partition("-")
-        ours = self._wheels.get(name)
-        if ours is None:
-            ours = self._wheels[name] = self._is_ours(name, "-1-py3-none-any.whl")
-        tagged = _end(end) if ours else None
-        if tagged is None:
+        numbered = self.number([filename])
+        if not numbered.places:
             return None
-        if version not in self._versions:
-            self._versions[version] = _version(version)
-        parsed = self._versions[version]
-        return None if parsed is None else (parsed, tagged[0], tagged[1])
+        tag, build = numbered.kinds[numbered.kind_of[0]]
+        return parse_version(numbered.versions[numbered.version_of[0]]), tag, build or ()
+
+    def _front(self, front: str) -> int:
+        """Give the number of the version of a wheel whose name begins so; -1 when it is not one of ours."""
+        name, _, version = front.partition("-")
+        return self._version(version) if self._is_ours(name, "-1-py3-none-any.whl") else -1
+
+    def _kind(self, kind: Kind | None) -> int:
+        return -1 if kind is None else self._kinds.setdefault(kind, len(self._kinds))
+
+    def _version(self, text: str) -> int:
+        """Give the number of a version, however it is spelled; -1 for what is none."""
+        number = self._numbers.get(text)
+        if number is None:
+            try:
+                number = self._versions.setdefault(parse_version(text), len(self._texts))
+            except InvalidVersion:
+                number = -1
+            if number == len(self._texts):
+                self._texts.append(text)
+            self._numbers[text] = number
+        return number
 
     def _is_ours(self, name: str, rest: str) -> bool:
         """Let the reference judge the part that is the name, in a file name whose other parts are surely good."""
@@ -115,36 +133,26 @@ class Names:
             ours = self._ours[name, rest] = found is not None and found.project == self.project
         return ours
 
-    def _sdist(self, filename: str) -> Parsed | None:
+    def _sdist(self, filename: str) -> int:
+        """Give the number of the version of an sdist; -1 when it is none, or not one of ours."""
         suffix = ".tar.gz" if filename.endswith(".tar.gz") else ".zip"
         if not filename.endswith(suffix):
-            return None
-        name, _, version = filename.removesuffix(suffix).rpartition("-")
-        if self._is_ours(name, "-1" + suffix) and (parsed := _version(version)) is not None:
-            return parsed, "", ()
-        return self._legacy_sdist(filename)
+            return -1
+        name, _, version = filename[: -len(suffix)].rpartition("-")
+        if self._is_ours(name, "-1" + suffix) and (number := self._version(version)) >= 0:
+            return number
+        return self._legacy_sdist(filename.removesuffix(".zip").removesuffix(".tar.gz"))
 
-    def _legacy_sdist(self, filename: str) -> Parsed | None:
+    def _legacy_sdist(self, stem: str) -> int:
         """Read an sdist whose version has a dash in it (from before PEP 625), knowing its project's name."""
-        stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
-        if stem == filename:
-            return None
         for place in (index for index, character in enumerate(stem) if character == "-"):
             if normalize(stem[:place]) == self.project:
-                version = _version(stem[place + 1 :])
-                return None if version is None else (version, "", ())
-        return None
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return parse_version(text)
-    except InvalidVersion:
-        return None
+                return self._version(stem[place + 1 :])
+        return -1
 
 
 @lru_cache(maxsize=16384)
-def _end(end: str) -> tuple[str, tuple[int, str] | tuple[()]] | None:
+def _end(end: str) -> Kind | None:
     """Let the reference judge what follows the version of a wheel: build and tag."""
     found = parse_filename(f"x-1-{end}")
     return None if found is None else (found.tag, found.build)
