@@ -74,6 +74,21 @@ def test_nobody_is_there(clock: Clock) -> None:
         with pytest.raises(ClientError, match=f"the server {url} cannot be reached: Connection refused") as caught:
             read_all(clock.transport(url), [GZIP])
     assert caught.value.exit_code == 3
+    assert len(clock.slept) == 1 and clock.slept[0] <= 0.5
+
+
+def test_a_server_that_is_started_anew_is_waited_for(server: ArchiveServer, clock: Clock) -> None:
+    server.answers = [(503, {}, b"")]
+    transport = clock.transport(server.url)
+    connect = transport._connect
+
+    def refuse(_path: str) -> object:
+        if len(clock.slept) in (1, 2, 3):
+            raise ConnectionRefusedError(111, "Connection refused")
+        return connect(_path)
+
+    transport._connect = refuse  # type: ignore[assignment, method-assign]
+    assert read_all(transport, [GZIP]) == server.environment.gzip("/tmp/x")
     assert len(clock.slept) == 4
 
 

@@ -51,7 +51,8 @@ class CatalogProgress(Reporter):
 
     def retrying(self, url: str, reason: str, wait: float) -> None:
         self.close()
-        self._out.write(f"{url}: {reason}; trying again in {wait:.0f} s\n")
+        when = f" in {wait:.0f} s" if wait >= 1 else ""
+        self._out.write(f"{url}: {reason}; trying again{when}\n")
 
     def close(self) -> None:
         """Leave a clean line behind."""

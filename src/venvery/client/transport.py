@@ -28,6 +28,8 @@ CONNECT_TIMEOUT = 20.0
 READ_TIMEOUT = 660.0
 """Seconds without a byte: the server may build for 600 s before it answers."""
 TRIES = 5
+REFUSALS = 2
+"""How often a connection may be refused: nobody listens there, unless the server is just being started."""
 LONGEST_PAUSE = 60.0
 _AGAIN = {429, 502, 503, 504}
 _MAX_PROBLEM = 4 << 20
@@ -175,11 +177,14 @@ class HttpTransport:
         """Send until there is an answer that is not `come back later`. Raises `ClientError`."""
         if not absolute:
             path = self._address.path.rstrip("/") + path
+        answered = False
         for attempt in range(1, TRIES + 1):
             try:
                 response = self._exchange(method, path, data, accept)
+                answered = True
             except (OSError, HttpError) as error:
-                if attempt == TRIES or _is_final(error):
+                refused = isinstance(error, ConnectionRefusedError) and not answered
+                if attempt >= (REFUSALS if refused else TRIES) or _is_final(error):
                     raise ClientError(
                         f"the server {self.server} cannot be reached: {_reason(error)}",
                         hint="check the address and whether the server is running",
