@@ -65,6 +65,13 @@ class BuildSettings:
     """Builds at once. 0: as many as there are processors."""
     limits: BuildLimits = field(default_factory=BuildLimits)
 
+    @property
+    def identity(self) -> str:
+        """A digest of all that decides which source distributions are built, and how; limits do not."""
+        packages = [[name, self.options(name, {})] for name in sorted(self.packages)]
+        said = [RECIPE, self.sdists, sorted(self.allow), sorted(self.no_binary), self.constraints, packages]
+        return sha256(canonical_json(said))
+
     def package(self, project: NormalizedName | None) -> PackageBuild:
         """Give how a project is built."""
         return self.packages.get(project, PackageBuild()) if project is not None else PackageBuild()

@@ -121,6 +121,11 @@ class Target:
         return Family("nt" if self.marker_environment["os_name"] == "nt" else "posix", minor + self.threads)
 
     @cached_property
+    def scope(self) -> str:
+        """Name the family and platform: what it takes to build for the target."""
+        return f"{self.family}/{self.platform}"
+
+    @cached_property
     def threads(self) -> Literal["", "t"]:
         """`t` for a free-threaded build (PEP 703)."""
         major, minor = self.python.split(".")[:2]

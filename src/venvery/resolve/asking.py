@@ -38,9 +38,12 @@ class Asker:
         """Get everything at hand that deciding a version, or an extra of it, takes."""
         view = self._packages[number].view
         while True:
-            dependencies = view.dependencies(rank)
+            dependencies = self._packages.told(number, rank)
             if isinstance(dependencies, Unusable):
                 return
+            if dependencies is None and view.dependencies(rank) is not None:
+                yield self._new(Need(builds=(view.metadata_file(rank),), target=view.facts.target))
+                continue
             if dependencies is not None and not any(self._unlisted(dependencies, extra)):
                 return
             yield self._new(self._need(number, rank, extra))

@@ -84,7 +84,7 @@ def _requires_python(pick: Pick) -> str | None:
     file = pick.view.metadata_file(pick.version)
     if file.requires_python is not None:
         return file.requires_python
-    metadata = pick.view.universe.metadata(file)
+    metadata = pick.view.metadata(file)
     return getattr(metadata, "requires_python", None)
 
 

@@ -15,10 +15,10 @@ from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, from_requirement
 from venvery.resolve.engine import Engine
 from venvery.resolve.facts import Bounded, Requested, Requires
-from venvery.resolve.protocol import Shelf
+from venvery.resolve.protocol import Shelf, WhyNotBuilt
 from venvery.resolve.question import Question
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import View, Way
+from venvery.resolve.views import NEEDS_BUILD, Dependencies, Unusable, View, Way
 
 __all__ = ["OFF", "ON", "Package", "Packages", "Row", "Terms", "Wish"]
 
@@ -72,6 +72,7 @@ class Packages:
         self.engine = Engine()
         self.question = question
         self.shelf = shelf
+        self._why_not_built: WhyNotBuilt | None = getattr(shelf, "why_not_built", None)
         self.numbers: dict[NormalizedName, int] = {}
         self.owners: dict[int, tuple[int, NormalizedName]] = {}
         """By number of an extra: its project's number and its name."""
@@ -85,6 +86,15 @@ class Packages:
         package = self._projects[number]
         assert package is not None
         return package
+
+    def told(self, number: int, rank: int) -> Dependencies | Unusable | None:
+        """Give what a version depends on, or why it is out; None when that has to be fetched or built first."""
+        view = self[number].view
+        known = view.dependencies(rank)
+        if self._why_not_built is None or not isinstance(known, Unusable) or known.kind != NEEDS_BUILD:
+            return known
+        failed = self._why_not_built(view.metadata_file(rank), view.facts.target)
+        return None if failed is None else Unusable(failed.reason, "no-metadata")
 
     def find(self, number: int) -> Package | None:
         """Give a project by number; None when the number is an extra's."""

@@ -17,19 +17,23 @@ yield a `Need`, and the driver puts what was asked for on the shelf before it re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from venvery.model.files import DistFile
+from venvery.model.files import DistFile, NoMetadata
 from venvery.model.lock import Lock
 from venvery.model.names import NormalizedName
+from venvery.model.targets import Target
 
 if TYPE_CHECKING:
     from venvery.resolve.universe import Universe
 
-__all__ = ["Need", "Resolution", "Shelf"]
+__all__ = ["Need", "Resolution", "Shelf", "WhyNotBuilt"]
+
+WhyNotBuilt = Callable[[DistFile, Target], NoMetadata | None]
+"""Tells why a build gave no metadata; None when nobody has tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class Need:
     likely_listings: tuple[NormalizedName, ...] = ()
     """The driver may fetch these in the same breath; nothing breaks when it does not."""
     likely_metadata: tuple[DistFile, ...] = ()
+    builds: tuple[DistFile, ...] = ()
+    """Source distributions whose metadata only a build tells, to be built for `target`; see `Shelf`."""
+    target: Target | None = None
 
 
 class Shelf(Protocol):
@@ -48,6 +55,10 @@ class Shelf(Protocol):
 
     # A shelf may also have `pause() -> bool`. The solver asks it before each step of the search: True makes it
     # yield an empty `Need`, so that others can go first; what it raises ends the search.
+    #
+    # A shelf whose driver can have metadata built has `why_not_built`, a `WhyNotBuilt`. The
+    # solver asks for a build only of a version that it would take, one at a time, and takes another version when
+    # the shelf then tells why there is nothing.
 
     def universe(self, project: NormalizedName) -> Universe | None:
         """Give the project's universe; None when the driver has to fetch the listing first.

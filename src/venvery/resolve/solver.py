@@ -148,7 +148,7 @@ class TargetSolver:
     def _stated(self, holder: int, rank: int) -> Iterable[Dependency] | Unusable | None:
         """Give the dependencies of a version, or those that an extra of it adds; None when they are not known."""
         number, extra = self._named(holder)
-        known = self.packages[number].view.dependencies(rank)
+        known = self.packages.told(number, rank)
         if known is None or isinstance(known, Unusable):
             return known
         if extra is None:

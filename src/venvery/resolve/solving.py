@@ -13,7 +13,7 @@ from venvery.model.versions import Version
 from venvery.resolve.explain import unsatisfiable
 from venvery.resolve.locking import Answer, make_lock
 from venvery.resolve.policies import policies_of
-from venvery.resolve.protocol import Need, Resolution, Shelf
+from venvery.resolve.protocol import Need, Resolution, Shelf, WhyNotBuilt
 from venvery.resolve.question import Question, Wishes, cool_down
 from venvery.resolve.solver import NoAnswer, Pick, TargetSolver
 from venvery.resolve.universe import Universe
@@ -130,6 +130,7 @@ class _Footprint:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self.pause: Callable[[], bool] | None = getattr(shelf, "pause", None)
+        self.why_not_built: WhyNotBuilt | None = getattr(shelf, "why_not_built", None)
         self._taken: dict[NormalizedName, Universe] = {}
         self.revisions: dict[NormalizedName, str] = {}
 

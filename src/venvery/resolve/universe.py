@@ -39,6 +39,7 @@ class Universe:
     """
 
     __slots__ = (
+        "_built",
         "_groups",
         "_known",
         "_masks",
@@ -68,6 +69,7 @@ class Universe:
         self.rank: dict[Version, int] = {version: i for i, version in enumerate(self.versions)}
         self.full: int = (1 << (len(self.versions) + 1)) - 1
         self._metadata: dict[str, CoreMetadata | NoMetadata] = {}
+        self._built: dict[tuple[str, str], CoreMetadata] = {}
         self._known = 0
         self._masks: dict[str, int] = {"": self.full & ~1}
         self._groups: dict[Group, tuple[int, int]] | None = None
@@ -87,6 +89,16 @@ class Universe:
     def known(self) -> int:
         """A number that grows with everything that is learned about the metadata."""
         return self._known
+
+    def built_metadata(self, file: DistFile, scope: str) -> CoreMetadata | None:
+        """Give what a build told of a file's core metadata, for one family and platform; else None."""
+        return self._built.get((file.key, scope))
+
+    def set_built_metadata(self, file: DistFile, scope: str, metadata: CoreMetadata) -> None:
+        """Add what a build told; on another family or platform it may tell something else."""
+        if (file.key, scope) not in self._built:
+            self._built[file.key, scope] = metadata
+            self._known += 1
 
     def set_metadata(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> None:
         """Add what was learned about a file's core metadata.

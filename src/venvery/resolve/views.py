@@ -14,7 +14,17 @@ from venvery.model.policy import ProjectPolicy, ReleaseRule
 from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
 from venvery.resolve.universe import Universe
 
-__all__ = ["CoolDown", "Dependencies", "FileRules", "Unusable", "View", "Way", "interned", "view_of"]
+__all__ = [
+    "NEEDS_BUILD",
+    "CoolDown",
+    "Dependencies",
+    "FileRules",
+    "Unusable",
+    "View",
+    "Way",
+    "interned",
+    "view_of",
+]
 
 _MOST_PINS = 256
 _MOST_WAYS = 512
@@ -41,6 +51,10 @@ class CoolDown:
     def ends(self) -> datetime | None:
         """When the first of them is old enough; None when nobody knows."""
         return self.since + self.span if self.since.year < MAXYEAR else None
+
+
+NEEDS_BUILD = "needs-build"
+"""The kind of what is out only because its metadata has not been built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +243,19 @@ class View:
         known = self._dependencies.get(version)
         if known is None:
             file = self.metadata_file(version)
-            metadata = self.universe.metadata(file)
+            metadata = self.metadata(file)
             if metadata is None:
                 return None
             known = self._read(file, metadata)
             if not isinstance(metadata, NoMetadata):  # the real thing may still come
                 self._dependencies[version] = known
+        return known
+
+    def metadata(self, file: DistFile) -> CoreMetadata | NoMetadata | None:
+        """Give what is known of a file's core metadata here; what only a build tells may differ elsewhere."""
+        known = self.universe.metadata(file)
+        if isinstance(known, NoMetadata) and known.needs_build:
+            return self.universe.built_metadata(file, self.facts.target.scope) or known
         return known
 
     def ways_of(self, version: int, other: Universe, extra: NormalizedName | None = None) -> tuple[Way, ...]:
@@ -286,7 +307,7 @@ class View:
 
     def _read(self, file: DistFile, metadata: CoreMetadata | NoMetadata) -> Dependencies | Unusable:
         if isinstance(metadata, NoMetadata):
-            return Unusable(metadata.reason, "needs-build" if metadata.needs_build else "no-metadata")
+            return Unusable(metadata.reason, NEEDS_BUILD if metadata.needs_build else "no-metadata")
         if metadata.project != file.project or metadata.version != file.version:
             return Unusable(
                 f"its metadata says that it is {metadata.project} {metadata.version}", "wrong-metadata"

@@ -48,16 +48,11 @@ if TYPE_CHECKING:
     from venvery.storage.database import Database
     from venvery.storage.transactions import Transaction
 
-__all__ = ["BuildWork", "can_build", "scope_of"]
+__all__ = ["BuildWork", "can_build", "local_scopes"]
 
 _ROUNDS = 3
 """How often a back end may ask for further requirements."""
 _GLIBC = re.compile(rb"GLIBC_2\.(\d{1,3})(?!\d)")
-
-
-def scope_of(target: Target) -> str:
-    """Name what a build for a target depends on: the family and the platform."""
-    return f"{target.family}/{target.platform}"
 
 
 def can_build(scope: str) -> bool:
@@ -339,5 +334,5 @@ def local_scopes() -> list[str]:
     pythons = [
         f"3.{minor}{threads}" for minor in range(8, 20) for threads in ("", "t") if minor >= 13 or not threads
     ]
-    scopes = [f"{short_target(python, platform).family}/{platform}" for python in pythons]
+    scopes = [short_target(python, platform).scope for python in pythons]
     return [scope for scope in scopes if can_build(scope)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
-__all__ = ["Builds"]
+__all__ = ["Builds", "watching"]
 
 _WAITED_FOR = 10
 """The priority of what somebody waits for."""
@@ -37,8 +38,8 @@ _SEEN = 30.0
 _TAIL = 4000
 """Characters of the end of a log that go with an error."""
 
-Watch = Callable[[Job], None]
-"""Hears of a job that is waited for, when it starts being waited for."""
+watching: ContextVar[Callable[[Job], None] | None] = ContextVar("watching", default=None)
+"""Hears of each job that this task waits for, when it begins to."""
 
 
 class Builds:
@@ -59,7 +60,7 @@ class Builds:
 
     # ------------------------------------------------------------------ what a request needs
 
-    async def complete(self, lock: Lock, target: int = 0, watch: Watch | None = None) -> Lock:
+    async def complete(self, lock: Lock, target: int = 0) -> Lock:
         """Give the lock with a wheel for every pin that has none for the target, built from its sdist.
 
         Raises `NoUsableFile` where there is nothing to build, `BuildRefused`, `BuildFailed`.
@@ -68,7 +69,7 @@ class Builds:
         if not needy:
             return lock
         sdists = {pin.project: _sdist_of(lock, pin, target) for pin in needy}
-        built = await _all([self.wheel(sdist, lock.targets[target], watch) for sdist in sdists.values()])
+        built = await _all([self.wheel(sdist, lock.targets[target]) for sdist in sdists.values()])
         wheels = dict(zip(sdists, built, strict=True))
         pins = (
             replace(pin, files=(wheels[pin.project], *pin.files), hashes=()) if pin in needy else pin
@@ -76,27 +77,21 @@ class Builds:
         )
         return replace(lock, pins=tuple(pins))
 
-    async def wheel(self, sdist: DistFile, target: Target, watch: Watch | None = None) -> DistFile:
+    async def wheel(self, sdist: DistFile, target: Target) -> DistFile:
         """Give the wheel of a source distribution, building it when nobody has."""
-        from venvery.services.build_work import scope_of
-
         self._check(sdist)
         body = await self._body(sdist, target, "wheel")
         key = body["wheel_key"]
         if self._known(key) is None:
-            await self.job(key, f"build {sdist.project} {sdist.version}", scope_of(target), body, watch)
+            await self.job(key, f"build {sdist.project} {sdist.version}", target.scope, body)
         found = self._known(key)
         if found is None:
             raise NotFound(f"the wheel of {sdist.filename} was removed again", hint="ask once more")
         _check_glibc(found, target)
         return _as_file(found, sdist)
 
-    async def metadata(
-        self, sdist: DistFile, target: Target, watch: Watch | None = None
-    ) -> CoreMetadata | NoMetadata:
+    async def metadata(self, sdist: DistFile, target: Target) -> CoreMetadata | NoMetadata:
         """Give metadata that only the build back end can tell, or why it cannot be had."""
-        from venvery.services.build_work import scope_of
-
         try:
             self._check(sdist)
             body = await self._body(sdist, target, "metadata")
@@ -104,7 +99,7 @@ class Builds:
             known = await asyncio.to_thread(self._database.built.metadata, key)
             if known is None:
                 title = f"read the metadata of {sdist.project} {sdist.version}"
-                await self.job(key, title, scope_of(target), body, watch)
+                await self.job(key, title, target.scope, body)
                 known = await asyncio.to_thread(self._database.built.metadata, key)
         except BuildRefused as refused:
             return NoMetadata(f"its metadata is known only after a build, and {refused}")
@@ -128,10 +123,8 @@ class Builds:
 
     async def _body(self, sdist: DistFile, target: Target, do: str) -> dict[str, Any]:
         """Write what a job has to know; its keys are those of what comes of it."""
-        from venvery.services.build_work import scope_of
-
         digest = await self._house.catalog.fetch(sdist)
-        made_from = [digest, scope_of(target), self.settings.options(sdist.project, {})]
+        made_from = [digest, target.scope, self.settings.options(sdist.project, {})]
         return {
             "do": do,
             "filename": sdist.filename,
@@ -152,12 +145,10 @@ class Builds:
 
     # ------------------------------------------------------------------ jobs
 
-    async def job(
-        self, key: str, title: str, scope: str, body: Mapping[str, Any], watch: Watch | None = None
-    ) -> Job:
+    async def job(self, key: str, title: str, scope: str, body: Mapping[str, Any]) -> Job:
         """Have a job done, or join it when it is under way. Raises `BuildFailed`, `BuildRefused`."""
         job = await self.submit(key, title, scope, body)
-        if watch is not None:
+        if (watch := watching.get()) is not None:
             watch(job)
         parent = current_job.get()
         with parent.waiting() if parent is not None else contextlib.nullcontext():

@@ -48,11 +48,12 @@ from venvery.storage.database import Database
 if TYPE_CHECKING:
     # Imported where they are used: resolving alone needs none of them, and is to start quickly.
     from venvery.environments import Archive, Encoding
+    from venvery.model.files import CoreMetadata, DistFile, NoMetadata
     from venvery.model.lock import Lock
     from venvery.model.requests import ResolveRequest
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
-    from venvery.services.building import Builds, Watch
+    from venvery.services.building import Builds
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.known_environments import KnownEnvironment
     from venvery.services.mirroring import Mirrored
@@ -122,6 +123,8 @@ class House:
             bench=self._bench,
             policing=self.policing,
             allowed_urls=allowed_urls,
+            build_metadata=self._build_metadata if self._build_settings.sdists != "never" else None,
+            builds=self._build_settings.identity,
         )
         self._servings: dict[str | None, Serving] = {}
         self.rights = Rights(database, anonymous)
@@ -211,6 +214,9 @@ class House:
         if hashes:
             answer = await self._hashed(key, answer, view)
         return Answered(answer, view.answers, remembered=False)
+
+    async def _build_metadata(self, sdist: DistFile, target: Target) -> CoreMetadata | NoMetadata:
+        return await self.builds.metadata(sdist, target)
 
     def _from_source(self, request: ResolveRequest) -> ResolveRequest:
         """Put the projects into a request that the configuration takes from source only."""
@@ -321,10 +327,10 @@ class House:
         for view in self.views.all():
             await view.answers.flush()
 
-    async def environment(self, asked: Asked, watch: Watch | None = None) -> Assembled:
+    async def environment(self, asked: Asked) -> Assembled:
         """Make the environment that a request asks for, from its lock or from its requirements.
 
-        What has to be built for it is built first; `watch` hears of each job that is waited for.
+        What has to be built for it is built first; `building.watching` hears of each job that is waited for.
         """
         lock = asked.lock
         if lock is None:
@@ -333,17 +339,15 @@ class House:
             self.policing.check(lock)
             if not self._trusts_locks:
                 bytecode = asked.place.bytecode
-                return await self._assemble_vouched(lock, asked.view, bytecode=bytecode, watch=watch)
-        return await self._assemble(lock, bytecode=asked.place.bytecode, watch=watch)
+                return await self._assemble_vouched(lock, asked.view, bytecode=bytecode)
+        return await self._assemble(lock, bytecode=asked.place.bytecode)
 
-    async def _assemble(
-        self, lock: Lock, *, bytecode: bool, written: Lock | None = None, watch: Watch | None = None
-    ) -> Assembled:
+    async def _assemble(self, lock: Lock, *, bytecode: bool, written: Lock | None = None) -> Assembled:
         """Assemble a lock; a pin that has no wheel for the target gets one that is built from its sdist."""
         try:
             return await self._assembler.assemble(lock, bytecode=bytecode, written=written)
         except NoUsableFile:
-            completed = await self.builds.complete(lock, 0, watch)
+            completed = await self.builds.complete(lock)
             if completed is lock:
                 raise
         return await self._assembler.assemble(completed, bytecode=bytecode, written=written or lock)
@@ -355,7 +359,6 @@ class House:
         *,
         bytecode: bool,
         written: Lock | None = None,
-        watch: Watch | None = None,
     ) -> Assembled:
         """Assemble from a lock whose URLs nobody vouches for: what is not there is looked up in the sources.
 
@@ -368,7 +371,7 @@ class House:
         try:
             catalog = self.views.get(view).catalog
             vouched = await vouch(lock, catalog, self._allowed_urls, lambda file: file.key in there)
-            return await self._assemble(vouched, bytecode=bytecode, written=written, watch=watch)
+            return await self._assemble(vouched, bytecode=bytecode, written=written)
         finally:
             lease.release()
 

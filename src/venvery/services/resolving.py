@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from venvery.catalog.catalog import Catalog
 from venvery.errors import UrlNotAllowed
 from venvery.model.digests import canonical_json, sha256
-from venvery.model.files import DistFile, Listing, parse_filename
+from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata, parse_filename
 from venvery.model.names import NormalizedName
 from venvery.model.requests import ResolveRequest
 from venvery.model.requirements import Requirement, parse_requirement
 from venvery.model.sources import DIRECT, is_allowed
-from venvery.resolve import Resolution, Shelf, Universe, solve
+from venvery.model.targets import Target
+from venvery.resolve import Need, Resolution, Shelf, Universe, solve
 from venvery.resolve.question import Question, Wishes
 from venvery.services.bench import Bench
 from venvery.services.scouting import Scout
-from venvery.services.shelf import HotShelf, RequestShelf
+from venvery.services.shelf import BuildingShelf, HotShelf, RequestShelf
 
 __all__ = ["Resolver"]
 
+BuildMetadata = Callable[[DistFile, Target], Awaitable[CoreMetadata | NoMetadata]]
+"""Has the metadata of a source distribution built for a target."""
+
+_FAILED_FOR = 600.0
+"""Seconds for which an answer holds that passed over a version because its build failed."""
 _MOST_SCOUTS = 4
 """Targets for which scouts are sent; what further targets need is much the same."""
 
@@ -30,11 +37,19 @@ _MOST_SCOUTS = 4
 class Resolver:
     """Answers requests from one catalog; universes stay hot between requests."""
 
-    def __init__(self, catalog: Catalog, bench: Bench, *, allowed_urls: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        bench: Bench,
+        *,
+        allowed_urls: tuple[str, ...] = (),
+        build_metadata: BuildMetadata | None = None,
+    ) -> None:
         self._catalog = catalog
         self._bench = bench
         self._allowed_urls = allowed_urls
         self._hot = HotShelf()
+        self._build_metadata = build_metadata
 
     async def resolve(self, request: ResolveRequest) -> Resolution:
         """Find the lock that answers a request; its footprint holds what the sources list, and no direct file.
@@ -43,17 +58,20 @@ class Resolver:
         """
         request, direct = await self._take_urls(request)
         budget = self._bench.budget()
-        shelf = RequestShelf(self._hot, self._catalog.peek_listing, direct, pause=budget)
+        make_shelf = RequestShelf if self._build_metadata is None else BuildingShelf
+        shelf = make_shelf(self._hot, self._catalog.peek_listing, direct, pause=budget)
         search = solve(request, shelf)
         scouts: list[Scout] = []
         try:
             while True:
                 step = await self._bench.advance(search, budget)
                 if isinstance(step, Resolution):
-                    return replace(step, footprint={p: r for p, r in step.footprint.items() if p not in direct})
+                    footprint = {p: r for p, r in step.footprint.items() if p not in direct}
+                    return replace(step, footprint=footprint, ends_at=self._end(step, shelf))
                 if not scouts:  # with everything at hand, none is sent
                     scouts = self._send_scouts(request, shelf)
                 await self._supply(step.listings, step.metadata, shelf)
+                await self._supply_built(step, shelf)
                 for scout in scouts:
                     scout.read(step.metadata)
         finally:
@@ -74,6 +92,19 @@ class Resolver:
         self, projects: Iterable[NormalizedName], files: Iterable[DistFile], shelf: RequestShelf
     ) -> None:
         await asyncio.gather(self._supply_listings(projects, shelf), self._supply_metadata(files, shelf))
+
+    async def _supply_built(self, step: Need, shelf: RequestShelf) -> None:
+        if step.builds and isinstance(shelf, BuildingShelf):
+            assert self._build_metadata is not None and step.target is not None
+            for file in step.builds:
+                shelf.put_built(file, step.target, await self._build_metadata(file, step.target))
+
+    def _end(self, resolution: Resolution, shelf: RequestShelf) -> datetime | None:
+        """Let an answer for which a build failed hold for a while only: what was missing may come."""
+        if not shelf.failures:
+            return resolution.ends_at
+        soon = datetime.fromtimestamp(self._catalog.clock() + _FAILED_FOR, UTC)
+        return soon if resolution.ends_at is None else min(soon, resolution.ends_at)
 
     async def _supply_listings(self, projects: Iterable[NormalizedName], shelf: RequestShelf) -> None:
         for listing in (await self._catalog.listings(projects)).values():

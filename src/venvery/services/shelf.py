@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
 
-from venvery.model.files import Listing
+from venvery.model.files import CoreMetadata, DistFile, Listing, NoMetadata
 from venvery.model.names import NormalizedName
+from venvery.model.targets import Target
 from venvery.resolve import Universe
 
-__all__ = ["HotShelf", "RequestShelf"]
+__all__ = ["BuildingShelf", "HotShelf", "RequestShelf"]
 
 MAX_FILES = 2_000_000
 """How many listed files the hot universes may hold together, about 1 GiB, before the coldest is let go."""
@@ -82,6 +83,8 @@ class RequestShelf:
         self._hot = hot
         self._peek = peek
         self._seen: dict[NormalizedName, Universe] = dict(direct or {})
+        self.failures: dict[tuple[str, str], NoMetadata] = {}
+        """What could not be built, by file and scope; the same is not tried twice for one request."""
 
     def universe(self, project: NormalizedName) -> Universe | None:
         """Give the project's universe when its listing is at hand and fresh."""
@@ -97,3 +100,19 @@ class RequestShelf:
         """Take a listing that was just fetched; what the request has already looked at stays as it was."""
         if listing.project not in self._seen:
             self._seen.setdefault(listing.project, self._hot.put(listing))
+
+
+class BuildingShelf(RequestShelf):
+    """One whose driver can have metadata built."""
+
+    def why_not_built(self, file: DistFile, target: Target) -> NoMetadata | None:
+        """Tell why a build gave no metadata; None when nobody has tried."""
+        return self.failures.get((file.key, target.scope))
+
+    def put_built(self, file: DistFile, target: Target, metadata: CoreMetadata | NoMetadata) -> None:
+        """Take what a build told."""
+        universe = self.universe(file.project)
+        if isinstance(metadata, NoMetadata):
+            self.failures[file.key, target.scope] = metadata
+        elif universe is not None:
+            universe.set_built_metadata(file, target.scope, metadata)

@@ -12,7 +12,7 @@ from venvery.model.sources import DEFAULT_VIEW, ViewSpec
 from venvery.services.answers import Answers
 from venvery.services.bench import Bench
 from venvery.services.policing import Policing
-from venvery.services.resolving import Resolver
+from venvery.services.resolving import BuildMetadata, Resolver
 from venvery.storage.database import Database
 
 __all__ = ["View", "Views"]
@@ -47,16 +47,19 @@ class Views:
         bench: Bench,
         policing: Policing,
         allowed_urls: tuple[str, ...],
+        build_metadata: BuildMetadata | None = None,
+        builds: str = "",
     ) -> None:
+        """`builds` names the settings of `build_metadata`, on which answers depend too."""
         self._views: dict[str, View] = {}
         for spec in (catalog.spec, *specs):  # a view that has the name of the default view is in its place
             seen = catalog if spec is catalog.spec else catalog.view(spec)
             self._views[spec.name] = View(
                 spec,
                 seen,
-                Resolver(seen, bench, allowed_urls=allowed_urls),
+                Resolver(seen, bench, allowed_urls=allowed_urls, build_metadata=build_metadata),
                 Answers(seen, database, policing),
-                sha256(canonical_json([seen.identity, allowed_urls])),
+                sha256(canonical_json([seen.identity, allowed_urls, builds])),
             )
 
     def get(self, name: str | None) -> View:
