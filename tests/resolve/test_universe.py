@@ -14,7 +14,7 @@ from venvery.model.policy import parse_rule
 from venvery.model.targets import short_target
 from venvery.model.versions import parse_version
 from venvery.resolve.dependencies import Dependency, facts_of, parse_dependency
-from venvery.resolve.views import FileRules, view_of
+from venvery.resolve.views import FileRules, lens_of
 
 NUMBERS = st.integers(0, 3)
 SUFFIXES = st.sampled_from(
@@ -96,19 +96,19 @@ def test_a_view_by_groups_equals_a_view_file_by_file() -> None:
         for wheels in (True, False):
             for sdists in (True, False):
                 rules = FileRules(wheels=wheels, sdists=sdists)
-                view = view_of(made, facts_of(target), rules)
+                view = lens_of(facts_of(target), rules).view(made)
                 plain = usable = 0
                 for i, files in enumerate(made.by_version):
                     fine = [file for file in files if view.why_not_file(file) is None]
                     usable |= (2 << i) if fine else 0
                     plain |= (2 << i) if any(file.yanked is None for file in fine) else 0
                 assert (view.plain, view.usable) == (plain, usable)
-                assert view_of(made, facts_of(target), rules) is view
+                assert lens_of(facts_of(target), rules).view(made) is view
 
 
 def test_blocked_versions_are_not_there() -> None:
     made = universe("a", {"1": Release(), "2": Release(), "3": Release()})
-    view = view_of(made, facts_of(LINUX), FileRules(blocked=(parse_rule("a==2"), parse_rule("a>2.5"))))
+    view = lens_of(facts_of(LINUX), FileRules(blocked=(parse_rule("a==2"), parse_rule("a>2.5")))).view(made)
     assert view.usable == made.mask("==1")
 
 
@@ -116,7 +116,7 @@ def test_metadata_is_added_and_never_taken_back() -> None:
     made = universe("a", {"1": Release(metadata=NoMetadata("later"))})
     file = made.listing.files[0]
     real = CoreMetadata(normalize("a"), parse_version("1"), requires_dist=("b",))
-    view = view_of(made, facts_of(LINUX), FileRules())
+    view = lens_of(facts_of(LINUX), FileRules()).view(made)
     assert view.dependencies(0) == view.dependencies(0)
     made.set_metadata(file, real)
     assert made.metadata(file) is real

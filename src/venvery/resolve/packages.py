@@ -78,14 +78,12 @@ class Packages:
         """By number of an extra: its project's number and its name."""
         self.switches = 0
         """The extras, one bit each."""
-        self._projects: list[Package | None] = []
+        self._projects: dict[int, Package] = {}
         self._rows: dict[tuple[int, int], Row] = {}
         """What was looked at: by number (of a project or an extra) and rank of the version."""
 
     def __getitem__(self, number: int) -> Package:
-        package = self._projects[number]
-        assert package is not None
-        return package
+        return self._projects[number]
 
     def told(self, number: int, rank: int) -> Dependencies | Unusable | None:
         """Give what a version depends on, or why it is out; None when that has to be fetched or built first."""
@@ -98,7 +96,7 @@ class Packages:
 
     def find(self, number: int) -> Package | None:
         """Give a project by number; None when the number is an extra's."""
-        return self._projects[number]
+        return self._projects.get(number)
 
     # ------------------------------------------------------------------ who takes part
 
@@ -114,7 +112,7 @@ class Packages:
         self._check_count()
         package = Package(project, universe, self.question.view(universe))
         number = self.engine.add_package(self._domain(package) | 1)
-        self._projects.append(package)
+        self._projects[number] = package
         self.numbers[project] = number
         for bound in self.question.bounds(project):
             allowed = universe.mask(from_requirement(bound).specifier) | 1
@@ -149,13 +147,12 @@ class Packages:
         if number is None:
             self._check_count()
             number = package.extras[extra] = self.engine.add_package(OFF | ON)
-            self._projects.append(None)
             self.owners[number] = owner, extra
             self.switches |= 1 << number
         return number
 
     def _check_count(self) -> None:
-        if len(self._projects) >= MAX_PACKAGES:
+        if len(self.engine.domain) >= MAX_PACKAGES:
             raise LimitExceeded(
                 f"more than {MAX_PACKAGES} projects take part in this request", hint="ask for less at once"
             )
@@ -193,14 +190,14 @@ class Packages:
         return row
 
     def _row(self, terms: Terms, dependencies: Sequence[Dependency]) -> Row | None:
-        numbers = self.numbers
+        numbers, projects = self.numbers, self._projects
         for dependency in dependencies:
             if dependency.project not in numbers and self._introduce(dependency.project) is None:
                 return None
         row = []
         for dependency in dependencies:
             number = numbers[dependency.project]
-            package = self[number]
+            package = projects[number]
             mask = package.universe.mask(dependency.specifier)
             package.wishes.append((terms, dependency, mask))
             if dependency.names_prerelease:

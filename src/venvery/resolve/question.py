@@ -16,7 +16,7 @@ from venvery.model.versions import Version
 from venvery.resolve.dependencies import Dependency, TargetFacts, facts_of, from_requirement
 from venvery.resolve.policies import Policies, policies_of
 from venvery.resolve.universe import Universe
-from venvery.resolve.views import CoolDown, FileRules, View, Way, interned, view_of
+from venvery.resolve.views import CoolDown, FileRules, Lens, View, Way, lens_of
 
 __all__ = ["Question", "Wishes", "cool_down"]
 
@@ -62,7 +62,10 @@ class Question:
         hashed = {one.project for one in (*request.requirements, *request.constraints) if one.hashes}
         self._particular = hashed | self._sources.keys()
         """The projects of which the request says which files they may have."""
-        self._usual: dict[tuple[bool, bool], FileRules] = {}
+        self._opens_all = self.options.prereleases == "allow" or self.options.prerelease_projects.every
+        self._opened = self.options.prerelease_projects.names
+        self._usual: dict[tuple[bool, bool], Lens] = {}
+        self._unusual = bool(self._policy)
 
     def _overridden(self) -> dict[NormalizedName, list[Dependency]]:
         overrides: dict[NormalizedName, list[Dependency]] = {}
@@ -105,19 +108,19 @@ class Question:
 
     def view(self, universe: Universe) -> View:
         """Give what the target can use of a project under the file rules of the request."""
-        return view_of(universe, self.facts, self._rules(universe))
+        return self._lens(universe).view(universe)
+
+    def _lens(self, universe: Universe) -> Lens:
+        project, options = universe.project, self.options
+        if self._unusual or project in self._particular or universe.source == DIRECT:
+            return lens_of(self.facts, self._rules(universe))
+        kinds = project not in options.no_binary, project not in options.only_binary
+        lens = self._usual.get(kinds)
+        if lens is None:
+            lens = self._usual[kinds] = lens_of(self.facts, self._rules(universe))
+        return lens
 
     def _rules(self, universe: Universe) -> FileRules:
-        project = universe.project
-        if self._policy or project in self._particular or _is_direct(universe):
-            return interned(self._particular_rules(universe))
-        kinds = project not in self.options.no_binary, project not in self.options.only_binary
-        rules = self._usual.get(kinds)
-        if rules is None:
-            rules = self._usual[kinds] = interned(self._particular_rules(universe))
-        return rules
-
-    def _particular_rules(self, universe: Universe) -> FileRules:
         project = universe.project
         hashes: frozenset[str] | None = None
         for requirement in (*self._stated.get(project, ()), *self.bounds(project)):
@@ -142,12 +145,12 @@ class Question:
         """Give the versions that every other target of the request can use too; all where there is none."""
         usable = -1
         for facts in self._others:
-            usable &= view_of(view.universe, facts, view.rules).plain
+            usable &= lens_of(facts, view.rules).view(view.universe).plain
         return usable
 
     def opens_prereleases(self, project: NormalizedName) -> bool:
         """Tell whether the options give leave for a project's pre-releases."""
-        return self.options.prereleases == "allow" or project in self.options.prerelease_projects
+        return self._opens_all or project in self._opened
 
     def requested_pins(self, universe: Universe) -> int:
         """Give the versions that the request itself pins with `==` or `===`."""
@@ -171,5 +174,4 @@ def cool_down(universe: Universe, said: ProjectPolicy, asked_at: datetime | None
 
 def _is_direct(universe: Universe) -> bool:
     """Tell a project that is one file which the request names by URL: nobody lists it, nobody dates it."""
-    files = universe.listing.files
-    return bool(files) and files[0].source == DIRECT
+    return universe.source == DIRECT

@@ -121,16 +121,17 @@ class TargetSolver:
 
         False: something has to be fetched first.
         """
-        row = self.packages.looked_at(holder, rank)
+        engine, packages = self.engine, self.packages
+        row = packages.looked_at(holder, rank)
         if row is None:
             stated = self._stated(holder, rank)
             if isinstance(stated, Unusable):
                 self._rule_out(holder, 2 << rank, stated)
                 return True
-            row = None if stated is None else self.packages.look_at(holder, rank, stated)
+            row = None if stated is None else packages.look_at(holder, rank, stated)
             if row is None:
                 return False
-        now = self.engine.now
+        now = engine.now
         news = []
         for other, mask in row:
             value = now[other]
@@ -140,16 +141,22 @@ class TargetSolver:
                     self._refuse(holder, rank, other)
                     return True
                 news.append((other, mask))
-        self._decide(holder, rank)
+        if holder in packages.owners:
+            engine.decide(holder, ON)
+        else:
+            self.decisions += 1
+            if self.decisions > MAX_TRIES:
+                raise self._too_hard()
+            engine.decide(holder, 2 << rank)
         if news:
-            self.engine.imply(holder, news, self.packages.because)
+            engine.imply(holder, news, packages.because)
         return True
 
     def _stated(self, holder: int, rank: int) -> Iterable[Dependency] | Unusable | None:
         """Give the dependencies of a version, or those that an extra of it adds; None when they are not known."""
         number, extra = self._named(holder)
         known = self.packages.told(number, rank)
-        if known is None or isinstance(known, Unusable):
+        if not isinstance(known, Dependencies):
             return known
         if extra is None:
             return known.base
@@ -158,15 +165,6 @@ class TargetSolver:
         if url is None:
             return added
         return Unusable(f"its extra {extra} depends on {url.project} by URL, which only a request may do", "url")
-
-    def _decide(self, holder: int, rank: int) -> None:
-        if holder in self.packages.owners:
-            self.engine.decide(holder, ON)
-            return
-        self.decisions += 1
-        if self.decisions > MAX_TRIES:
-            raise self._too_hard()
-        self.engine.decide(holder, 2 << rank)
 
     def _refuse(self, holder: int, rank: int, other: int) -> None:
         """Add the clause by which a version contradicts what another package is now."""

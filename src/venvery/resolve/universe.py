@@ -50,15 +50,20 @@ class Universe:
         "by_version",
         "full",
         "listing",
+        "project",
         "rank",
+        "source",
         "versions",
     )
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.project: NormalizedName = listing.project
         self._table = files = (
             listing.files if isinstance(listing.files, FileTable) else FileTable.of(listing.files)
         )
+        self.source: str = files.source
+        """Where its first file comes from; empty when it has none."""
         order = sorted(range(len(files.versions)), key=files.versions.__getitem__)
         self.versions: tuple[Version, ...] = tuple(files.versions[number] for number in order)
         places: list[list[int]] = [[] for _ in order]
@@ -75,11 +80,6 @@ class Universe:
         self._groups: dict[Group, tuple[int, int]] | None = None
         self._views: dict[Hashable, View] = {}
         self._uploads: list[datetime] | None = None
-
-    @property
-    def project(self) -> NormalizedName:
-        """The project's name."""
-        return self.listing.project
 
     def metadata(self, file: DistFile) -> CoreMetadata | NoMetadata | None:
         """Give what is known of a file's core metadata; None when nothing is known yet."""
@@ -203,15 +203,15 @@ class Universe:
             groups[name] = (before[0] | mask, before[1]) if fine else (before[0], before[1] | mask)
         return groups
 
-    def find_view(self, key: Hashable) -> View | None:
-        """Give a view that was kept."""
-        return self._views.get(key)
+    def find_view(self, lens: Hashable) -> View | None:
+        """Give the view through a lens, when it was kept."""
+        return self._views.get(lens)
 
-    def keep_view(self, key: Hashable, view: View) -> None:
-        """Keep a view for other requests with equal terms."""
+    def keep_view(self, lens: Hashable, view: View) -> None:
+        """Keep a view for other requests that look through the same lens."""
         if len(self._views) >= _MOST_VIEWS:
             self._views = {}
-        self._views[key] = view
+        self._views[lens] = view
 
 
 class _ByVersion(Sequence[tuple[DistFile, ...]]):

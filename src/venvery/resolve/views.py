@@ -14,17 +14,7 @@ from venvery.model.policy import ProjectPolicy, ReleaseRule
 from venvery.resolve.dependencies import Dependency, TargetFacts, parse_dependency
 from venvery.resolve.universe import Universe
 
-__all__ = [
-    "NEEDS_BUILD",
-    "CoolDown",
-    "Dependencies",
-    "FileRules",
-    "Unusable",
-    "View",
-    "Way",
-    "interned",
-    "view_of",
-]
+__all__ = ["NEEDS_BUILD", "CoolDown", "Dependencies", "FileRules", "Lens", "Unusable", "View", "Way", "lens_of"]
 
 _MOST_PINS = 256
 _MOST_WAYS = 512
@@ -339,17 +329,22 @@ def _ways(stated: Mapping[Dependency, int], other: Universe) -> tuple[Way, ...]:
     )
 
 
-def view_of(universe: Universe, facts: TargetFacts, rules: FileRules) -> View:
-    """Give the view of a universe, remembered for the same target and rules; `interned` makes equal rules one."""
-    key = (id(facts), id(rules))
-    view = universe.find_view(key)
-    if view is None or view.facts is not facts or view.rules is not rules:
-        view = View(universe, facts, rules)
-        universe.keep_view(key, view)
-    return view
+class Lens:
+    """A target and file rules, through which a universe becomes a view. There is one object for equal ones."""
+
+    __slots__ = ("facts", "rules")
+
+    def __init__(self, facts: TargetFacts, rules: FileRules) -> None:
+        self.facts = facts
+        self.rules = rules
+
+    def view(self, universe: Universe) -> View:
+        """Give the view of a universe, remembered there."""
+        view = universe.find_view(self)
+        if view is None:
+            view = View(universe, self.facts, self.rules)
+            universe.keep_view(self, view)
+        return view
 
 
-@lru_cache(maxsize=4096)
-def interned(rules: FileRules) -> FileRules:
-    """Give one object for equal rules, while it is remembered."""
-    return rules
+lens_of = lru_cache(maxsize=4096)(Lens)
