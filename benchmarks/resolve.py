@@ -1,25 +1,24 @@
-"""Times resolving in a recorded world, beside uv with a warm cache on the same; and remembered answers over HTTP.
+"""Times resolving in a recorded world, beside uv with a warm cache on the same.
 
     python benchmarks/resolve.py                   measure in worlds/resolve.zst, which needs no network
     python benchmarks/resolve.py record [NAME …]   record it anew, from the index that pip is configured for
 
-Needs uv, and for the answers over HTTP wrk. Writes a table to stdout and to results/resolve.md, and a picture.
+Needs uv. Writes tables to stdout and to results/resolve.md, and a picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import gc
 import os
-import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,26 +32,59 @@ from chart import Bar, bar_chart  # noqa: E402
 from differential import UV_PLATFORMS, Input, read_input, read_pins  # noqa: E402
 from tests.support.machine import find_uv  # noqa: E402
 from tests.support.public_index import configured_index, why_not  # noqa: E402
-from tests.support.running import Venvery, clean_environment  # noqa: E402
+from tests.support.running import clean_environment  # noqa: E402
 from timing import machine  # noqa: E402
 from world_index import LiveWorld, ShelfWorld, WorldIndex  # noqa: E402
 
 from venvery.catalog.catalog import Catalog  # noqa: E402
+from venvery.cli.serve_command import COLLECT_AFTER  # noqa: E402
 from venvery.errors import Unsatisfiable  # noqa: E402
+from venvery.model.files import (  # noqa: E402
+    CoreMetadata,
+    DistFile,
+    Listing,
+    parse_filename,
+)
+from venvery.model.lock import Lock  # noqa: E402
+from venvery.model.names import normalize  # noqa: E402
 from venvery.model.requests import ResolveRequest  # noqa: E402
 from venvery.model.sources import SourceSpec  # noqa: E402
-from venvery.resolve import MemoryShelf, Universe, solve  # noqa: E402
+from venvery.resolve import MemoryShelf, Universe, solve, solving  # noqa: E402
+from venvery.resolve.writers import write_json  # noqa: E402
 from venvery.services.documents import Defaults, read_body  # noqa: E402
 from venvery.services.worlds import World, record, replay  # noqa: E402
 from venvery.storage.blobs import Blobs  # noqa: E402
 from venvery.storage.database import Database  # noqa: E402
 
 WORLD = HERE / "worlds/resolve.zst"
-NAMES = (
-    "web-django-requests", "web-flask", "web-fastapi", "web-django-rest", "notebooks-jupyterlab", "science-stack",
-    "data-pandas", "ml-sklearn", "lint-stack", "test-stack", "docs-stack", "cloud-aws", "backtrack-urllib3",
-    "backtrack-sphinx", "backtrack-pydantic-1", "backtrack-protobuf", "data-airflow",
-)  # fmt: skip
+HARD = ("backtrack-urllib3", "walk-awscli", "walk-google", "walk-jupyter", "walk-langchain", "walk-opentelemetry",
+        "walk-s3fs", "tools-home-assistant")  # fmt: skip
+"""The walk-backs: where a newest version leads nowhere, and the one before it, for a long time."""
+LARGE = range(95, 121)
+"""So many projects are "about a hundred"."""
+
+ABOUT = """*Hot* is what `solve` takes in this process, from the request's values to a lock's: the whole search,
+done anew each time, and never an answer that was kept. What earlier requests have left in memory helps it, as in
+a server: listings and metadata; the versions that a specifier contains; the files and versions that a target can
+use; the parsed dependencies of versions that were looked at; for pairs of projects, which versions of one depend
+on which of the other. All of this goes when a listing changes. *The lock* is the part that turns chosen versions
+into a lock; pins that say nothing but what the catalog does are made once and shared. *JSON* comes on top:
+writing the lock as bytes. *First* is the first time in this process; what one input has looked at, the next
+finds. Python's collector of cycles is set as `venvery serve` sets it. uv runs as a process, as people run it,
+with a warm cache, offline, and is told which interpreter to use, so that it need not look for one.
+"""
+COLUMNS = (
+    "input",
+    "projects",
+    "decisions",
+    "venvery, hot",
+    "of it the lock",
+    "JSON",
+    "first",
+    "uv",
+    "ratio",
+    "same",
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +95,11 @@ class Line:
     projects: int | None = None
     """None: there is no answer."""
     decisions: int = 0
+    conflicts: int = 0
     ours: list[float] = field(default_factory=list)
+    locks: list[float] = field(default_factory=list)
+    """What of `ours` went into making the lock."""
+    json: list[float] = field(default_factory=list)
     first: float = 0.0
     """The first time in a fresh process' memory, when no mask has been made."""
     uv: list[float] = field(default_factory=list)
@@ -146,32 +182,87 @@ def measure(world: World, uv: Path, scratch: Path, runs: int, only: Sequence[str
     """Time both on every input in turn, so that a slow minute hits both alike."""
     shelf = world.shelf()
     bodies = {body["prompt"]: body for body in world.requests if not only or body["prompt"] in only}
+    for name in [name for name, body in bodies.items() if body["target"]["python"].endswith("t")]:
+        del bodies[name]  # uv has no way to ask for a free-threaded Python that is not there
     requests = {name: request_of(body) for name, body in bodies.items()}
     lines = {name: Line(name) for name in bodies}
+    stopwatch = Stopwatch()
+    collect_as_a_server()
     with WorldIndex(ShelfWorld(shelf)) as index:
         for name, line in lines.items():
-            line.first = solve_once(requests[name], shelf, line)
+            line.first = stopwatch.solve(requests[name], shelf, Line(name))
             said = ask_uv(uv, bodies[name], index.url, scratch, offline=False)
             line.same = said == pins_of(requests[name], shelf)
         for _ in range(runs):
             for name, line in lines.items():
-                line.ours += [solve_once(requests[name], shelf, line) for _ in range(5)]
+                line.ours += [stopwatch.solve(requests[name], shelf, line) for _ in range(5)]
                 began = time.perf_counter()
                 ask_uv(uv, bodies[name], index.url, scratch, offline=True)
                 line.uv.append(time.perf_counter() - began)
     return list(lines.values())
 
 
-def solve_once(request: ResolveRequest, shelf: MemoryShelf, line: Line) -> float:
-    """Resolve in this process, with everything at hand; give the seconds."""
-    began = time.perf_counter()
-    try:
-        found = replay(request, shelf)
-    except Unsatisfiable:
-        return time.perf_counter() - began
-    seconds = time.perf_counter() - began
-    line.projects, line.decisions = len(found.lock.pins), found.decisions
-    return seconds
+def collect_as_a_server() -> None:
+    """Set Python's collector of cycles as a server has it, with the catalog in memory."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+
+
+class Stopwatch:
+    """Times `solve`, and within it the making of the lock."""
+
+    def __init__(self) -> None:
+        self._make_lock = solving.make_lock
+        self._seconds = 0.0
+        solving.make_lock = self._timed
+
+    def _timed(self, request: ResolveRequest, answers: Sequence[Any]) -> Lock:
+        began = time.perf_counter()
+        lock = self._make_lock(request, answers)
+        self._seconds = time.perf_counter() - began
+        return lock
+
+    def solve(self, request: ResolveRequest, shelf: MemoryShelf, line: Line) -> float:
+        """Resolve in this process, with everything at hand; give the seconds."""
+        began = time.perf_counter()
+        try:
+            found = replay(request, shelf)
+        except Unsatisfiable:
+            return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        line.projects, line.decisions, line.conflicts = len(found.lock.pins), found.decisions, found.conflicts
+        line.locks.append(self._seconds)
+        began = time.perf_counter()
+        write_json(found.lock)
+        line.json.append(time.perf_counter() - began)
+        return seconds
+
+
+def many(count: int) -> tuple[ResolveRequest, MemoryShelf]:
+    """Make a request for many projects, and what they are found in.
+
+    Each has 30 versions and depends on five others, of about its own version or older.
+    """
+    shelf = MemoryShelf()
+    for number in range(count):
+        name = normalize(f"project-{number}")
+        others = sorted({(number * factor + 1) % count for factor in (3, 7, 11, 13, 17)} - {number})
+        files, told = [], []
+        for version in range(1, 31):
+            filename = f"project_{number}-{version}.0-py3-none-any.whl"
+            parsed = parse_filename(filename)
+            assert parsed is not None
+            url = f"https://recorded.invalid/{filename}"
+            files.append(DistFile(filename, url, name, parsed.version, "wheel", parsed.tag))
+            requires = tuple(f"project-{other}>={max(1, version - 5)}" for other in others)
+            told.append(CoreMetadata(name, parsed.version, None, requires))
+        universe = Universe(Listing(name, str(number), tuple(files)))
+        for file, metadata in zip(files, told, strict=True):
+            universe.set_metadata(file, metadata)
+        shelf.put(universe)
+    text = "\n".join(f"project-{number}>=2" for number in range(count))
+    return request_of({"text": text, "target": {"python": "3.11", "platform": "linux-x86_64"}}), shelf
 
 
 def pins_of(request: ResolveRequest, shelf: MemoryShelf) -> dict[str, str] | None:
@@ -213,76 +304,59 @@ def uv_env(scratch: Path) -> dict[str, str]:
     )
 
 
-# over HTTP
-
-
-def remembered(world: World, scratch: Path, seconds: int) -> Iterator[str]:
-    """Let wrk ask a server for remembered answers, and say what it measured."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        yield "wrk is not on this machine: not measured."
-        return
-    with WorldIndex(ShelfWorld(world.shelf())) as index:
-        command = Venvery(scratch, index_url=index.url)
-        with command.serve("--data", scratch / "server-data") as server:
-            yield "| answer | bytes | connections | requests/s | p50 | p99 |"
-            yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-            for name in ("web-django-requests", "notebooks-jupyterlab"):
-                body = next(dict(one) for one in world.requests if one["prompt"] == name)
-                body["text"] = re.sub(r"^#.*\n", "", body["text"], flags=re.MULTILINE)
-                for connections in (1, 16, 32):
-                    yield _load(wrk, server.url, name, body, connections, seconds, scratch)
-
-
-def _load(
-    wrk: str, url: str, name: str, body: dict[str, Any], connections: int, seconds: int, scratch: Path
-) -> str:
-    data = json.dumps({key: value for key, value in body.items() if key != "prompt"})
-    script = scratch / "ask.lua"
-    script.write_text(
-        f'wrk.method = "POST"\nwrk.headers["Accept"] = "application/json"\nwrk.body = {json.dumps(data)}\n',
-        encoding="utf-8",
-    )
-    ask = ["curl", "-sS", "-D", "-", "-o", os.devnull, "-w", "%{size_download}", "-H", "Accept: application/json"]
-    for _ in range(2):
-        said = subprocess.run(
-            [*ask, "--data-binary", data, f"{url}/v1/resolve"], capture_output=True, text=True, check=True
-        ).stdout
-    if "venvery-answer: remembered" not in said:
-        return f"| {name} | not answered: {said.splitlines()[0]} | | | | |"
-    size = int(said.rsplit("\n", 1)[-1])
-    load = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), f"{url}/v1/resolve"]
-    told = subprocess.run(load, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        return f"| {name} | {size:,} | {connections} | failed: {told} | | |"
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    half, most = (re.search(rf"^\s+{percent}%\s+(\S+)", told, re.MULTILINE) for percent in (50, 99))
-    assert rate and half and most, told
-    return f"| {name} | {size:,} | {connections} | {float(rate[1]):,.0f} | {half[1]} | {most[1]} |"
-
-
 # telling
 
 
 def table(lines: Sequence[Line]) -> str:
     """Write the results as a Markdown table."""
-    rows = [
-        "| input | projects | decisions | venvery, hot | first | uv, warm and offline | ratio | same pins |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for line in lines:
-        ours, uv = min(line.ours), min(line.uv)
-        rows.append(
-            f"| {line.name} | {'no answer' if line.projects is None else line.projects} | {line.decisions} "
-            f"| **{ours * 1e3:.2f} ms** | {line.first * 1e3:.1f} ms | {uv * 1e3:.0f} ms | {line.ratio:.0f}× "
-            f"| {'yes' if line.same else 'no'} |"
-        )
-    ratios = sorted(line.ratio for line in lines)
-    rows += [
-        "",
-        f"Ratio: median {statistics.median(ratios):.0f}×, worst {ratios[0]:.0f}×, best {ratios[-1]:.0f}×.",
-    ]
+    rows = [f"| {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * (len(COLUMNS) - 2)} --- |"]
+    rows += [_row(line) for line in lines]
     return "\n".join(rows) + "\n"
+
+
+def _row(line: Line) -> str:
+    cells = [
+        line.name,
+        "no answer" if line.projects is None else str(line.projects),
+        str(line.decisions),
+        f"**{_ms(line.ours)}**",
+        _ms(line.locks),
+        _ms(line.json),
+        f"{line.first * 1e3:.1f} ms",
+        f"{min(line.uv) * 1e3:.0f} ms",
+        f"{line.ratio:.0f}×",
+        "yes" if line.same else "no",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _ms(seconds: Sequence[float]) -> str:
+    return f"{min(seconds) * 1e3:.2f} ms" if seconds else ""
+
+
+def summary(lines: Sequence[Line], counts: Mapping[int, Line]) -> str:
+    """Say what it comes to."""
+    ratios = sorted(line.ratio for line in lines)
+    rows = [
+        "| what | measured |",
+        "| --- | ---: |",
+        f"| ratio to uv: median of {len(lines)} inputs | **{statistics.median(ratios):.0f}×** |",
+        f"| worst, best | **{ratios[0]:.0f}×**, {ratios[-1]:.0f}× |",
+    ]
+    large = [min(line.ours) for line in lines if line.projects in LARGE]
+    if large:
+        sizes = f"{LARGE.start} to {LARGE.stop - 1} projects ({len(large)} inputs)"
+        rows.append(f"| {sizes}: slowest | **{_ms([max(large)])}** |")
+    walks = [min(line.ours) for line in hard(lines)]
+    if walks:
+        rows.append(f"| hard walk-backs ({len(walks)} inputs): slowest | **{_ms([max(walks)])}** |")
+    rows += [f"| {count:,} requirements | {_ms(line.ours)} |" for count, line in counts.items()]
+    return "\n".join(rows) + "\n"
+
+
+def hard(lines: Sequence[Line]) -> list[Line]:
+    """Give the walk-backs."""
+    return [line for line in lines if line.name in HARD]
 
 
 def picture(lines: Sequence[Line]) -> str:
@@ -300,7 +374,6 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=["measure", "record"], default="measure")
     parser.add_argument("names", nargs="*", help="inputs, by name (all)")
     parser.add_argument("--runs", type=int, default=5, help="interleaved runs (5)")
-    parser.add_argument("--seconds", type=int, default=5, help="of load on the server, each time (5)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where table and picture go")
     options = parser.parse_args()
     uv = find_uv()
@@ -310,7 +383,9 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="resolve-"))
     try:
         if options.what == "record":
-            return _record(options.names or NAMES, uv, scratch)
+            return _record(
+                options.names or sorted(path.stem for path in (HERE / "inputs").glob("*.txt")), uv, scratch
+            )
         return _measure(options, uv, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -332,27 +407,33 @@ def _record(names: Sequence[str], uv: Path, scratch: Path) -> int:
 def _measure(options: argparse.Namespace, uv: Path, scratch: Path) -> int:
     world = World.unpack(WORLD.read_bytes())
     lines = measure(world, uv, scratch, options.runs, options.names)
-    load = "\n".join(remembered(world, scratch, options.seconds))
+    counts = {} if options.names else {count: _time_many(count, options.runs) for count in (1, 10, 100, 1000)}
     files = sum(len(recorded["files"]) for recorded in world.projects.values())
+    metadata = sum(len(recorded["metadata"]) for recorded in world.projects.values())
     version = subprocess.run([uv, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     text = (
-        "# Resolving, in recorded worlds\n\n"
+        "# Resolving, in a recorded world\n\n"
         f"The fastest of {options.runs} interleaved runs (ours of 5 in each), for whatever else the machine does "
         f"can only add; {datetime.now(UTC):%Y-%m-%d}, load average {os.getloadavg()[0]:.1f} at the end.\n"
-        f"{machine()}; {version}. The world has {len(world.projects)} projects with {files:,} files.\n"
-        "*Hot*: listings and metadata are in memory, as in a server that has been asked before. *First*: the "
-        "first time in the process, before any specifier is looked at; what one input has looked at, the next "
-        "finds.\nuv runs as a process, as people run it, and is told which interpreter to use, so that it need "
-        "not look for one.\n\n"
-        f"{table(lines)}\n![The ratios as bars](resolve.svg)\n\n"
-        "## Remembered answers over HTTP\n\n"
-        f"One server process, wrk on the same machine, {options.seconds} s each.\n\n{load}\n"
+        f"{machine()}; {version}. The world has {len(world.projects)} projects with {files:,} files, and the "
+        f"metadata of {metadata:,} of them: what uv or venvery looked at when it was recorded.\n\n"
+        f"{summary(lines, counts)}\n![The ratios as bars](resolve.svg)\n\n{ABOUT}\n"
+        "Requirements by the number: each on a project of its own, with 30 versions, five dependencies each.\n\n"
+        f"## Walk-backs\n\n{table(hard(lines))}\n## All inputs\n\n{table(lines)}"
     )
     print(text)
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "resolve.md").write_text(text, encoding="utf-8")
     (options.results / "resolve.svg").write_text(picture(lines), encoding="utf-8")
     return 0
+
+
+def _time_many(count: int, runs: int) -> Line:
+    request, shelf = many(count)
+    line, stopwatch = Line(f"{count} requirements"), Stopwatch()
+    line.ours = [stopwatch.solve(request, shelf, line) for _ in range(1 + runs * 5)]
+    assert line.projects is not None
+    return line
 
 
 if __name__ == "__main__":
