@@ -85,7 +85,7 @@ class Lab:
 
     def by_venvery(self, *options: str, store: Path | None = None, pyz: bool = False) -> Job:
         """Make it with `venvery sync`, installed or as the single file."""
-        words = [BASE, "-I", self.pyz] if pyz else [sys.executable, "-m", "venvery"]
+        words = [BASE, "-I", self.pyz] if pyz else [Path(sys.executable).parent / "venvery"]
 
         def job(folder: Path) -> None:
             env = self.env | {"VENVERY_CACHE_DIR": str(store or folder / "cache")}

@@ -21,6 +21,7 @@ from venvery.model.sources import DIRECT
 from venvery.model.targets import Family
 from venvery.resolve.readers import lock_from_document
 from venvery.resolve.writers import lock_to_document
+from venvery.services.at_hand import AtHand
 from venvery.services.once import Once
 from venvery.storage.blobs import Blobs
 from venvery.storage.database import Database
@@ -65,6 +66,7 @@ class Assembler:
         self._blobs = blobs
         self._find_interpreter = find_interpreter
         self._once = Once()
+        self._at_hand = AtHand()
         self._processors = asyncio.Semaphore(workers)
         self._workers = workers
 
@@ -76,9 +78,14 @@ class Assembler:
         `written` is the lock to remember, where it is not `lock` itself. Raises `NoUsableFile`,
         `SourceFailed`, `WrongHash` or `StorageFailed`.
         """
+        found = self.at_hand(written or lock, target, bytecode=bytecode)
+        if found is not None:
+            return found
         for _ in range(_TRIES):
             with suppress(_Removed):
-                return await self._assemble(lock, target, bytecode, written or lock)
+                made = await self._assemble(lock, target, bytecode, written or lock)
+                self._at_hand.put_lock(written or lock, target, made, bytecode=bytecode)
+                return made
         raise StorageFailed(
             "what an environment needs is removed faster than it can be put together",
             hint="the data folder is too small for what it is asked for: raise max-size",
@@ -97,6 +104,24 @@ class Assembler:
         await asyncio.to_thread(self._remember, manifest, written, whole=bytecode)
         return Assembled(manifest, (*layers, *compiled), lock.warnings)
 
+    def at_hand(self, lock: Lock, target: int = 0, *, bytecode: bool) -> Assembled | None:
+        """Give the environment of a lock, the very object, where it was made a moment ago; None: `assemble` it."""
+        return self._if_whole(self._at_hand.of_lock(lock, target, bytecode=bytecode))
+
+    def keep_at_hand(self, lock: Lock, made: Assembled, *, bytecode: bool) -> None:
+        """Say that this is the environment of a lock, the very object."""
+        self._at_hand.put_lock(lock, 0, made, bytecode=bytecode)
+
+    def _if_whole(self, made: Assembled | None) -> Assembled | None:
+        """Give an environment if all of its layers are still there; it is used now."""
+        if made is None:
+            return None
+        if not all(map(self._has, made.layers)):
+            self._at_hand.forget(made.manifest.key)
+            return None
+        self._database.environments.touch(made.manifest.key)
+        return made
+
     def _remember(self, manifest: Manifest, lock: Lock, *, whole: bool) -> None:
         """Write an environment down; one that was asked for without its bytecode does not replace a whole one."""
         if whole or self._database.environments.get(manifest.key) is None:
@@ -114,12 +139,16 @@ class Assembler:
 
         Raises `NotFound` when it never was.
         """
-        manifest = Manifest.from_json(self._remembered(key).manifest)
-        self._database.environments.touch(key)
-        try:
-            return Assembled(manifest, self._layers([layer.digest for layer in manifest.layers]))
-        except NotFound:
-            return None
+        found = self._if_whole(self._at_hand.of_key(key))
+        if found is None:
+            manifest = Manifest.from_json(self._remembered(key).manifest)
+            self._database.environments.touch(key)
+            try:
+                found = Assembled(manifest, self._layers([layer.digest for layer in manifest.layers]))
+            except NotFound:
+                return None
+            self._at_hand.put_key(found)
+        return found
 
     def recipe(self, key: str) -> tuple[Lock, bool]:
         """Give the lock that an environment was assembled from, and whether it had bytecode.

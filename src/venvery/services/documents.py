@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, get_args
 
 from venvery.config import Limits
@@ -33,6 +34,8 @@ from venvery.resolve.readers import lock_from_document
 __all__ = ["Asked", "Defaults", "Place", "check_most", "read_body", "read_options", "read_place", "split_pins"]
 
 MAX_HAVE = 100_000
+_REMEMBERED = 1 << 20
+"""Characters of a lock below which its text is kept in memory."""
 
 _FIELDS = {
     "requirements", "text", "constraints", "target", "targets", "options", "lock", "pylock",
@@ -234,12 +237,19 @@ def _read_requirements(
 
 def _read_lock(body: Mapping[str, Any], targets: Sequence[Target]) -> Lock | None:
     if body.get("pylock") is not None:
-        from venvery.resolve.readers import read_pylock  # with a library that nothing else here needs
-
-        return read_pylock(_text(body, "pylock") or "", origin="pylock.toml", targets=tuple(targets))
+        text = _text(body, "pylock") or ""
+        return (_pylock if len(text) < _REMEMBERED else _pylock.__wrapped__)(text, tuple(targets))
     if body.get("lock") is None:
         return None
     return lock_from_document(_mapping(body, "lock"))
+
+
+@lru_cache(maxsize=64)
+def _pylock(text: str, targets: tuple[Target, ...]) -> Lock:
+    """Read a lock; the same text gives the same object, for a CI sends the same one all day."""
+    from venvery.resolve.readers import read_pylock  # with a library that nothing else here needs
+
+    return read_pylock(text, origin="pylock.toml", targets=targets)
 
 
 def _read_have(value: Any) -> frozenset[str]:

@@ -337,9 +337,14 @@ class House:
             lock = (await self.resolve(asked)).lock
         else:
             self.policing.check(lock)
+            made = self._assembler.at_hand(lock, bytecode=asked.place.bytecode)
+            if made is not None:
+                return made
             if not self._trusts_locks:
                 bytecode = asked.place.bytecode
-                return await self._assemble_vouched(lock, asked.view, bytecode=bytecode)
+                made = await self._assemble_vouched(lock, asked.view, bytecode=bytecode)
+                self._assembler.keep_at_hand(lock, made, bytecode=bytecode)
+                return made
         return await self._assemble(lock, bytecode=asked.place.bytecode)
 
     async def _assemble(self, lock: Lock, *, bytecode: bool, written: Lock | None = None) -> Assembled:

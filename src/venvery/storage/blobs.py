@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from venvery.errors import NotFound, StorageFailed, WrongHash
-from venvery.model.digests import hex_of, is_digest
+from venvery.model.digests import is_digest
 from venvery.storage.leases import Lease, Leases
 
 if sys.platform != "win32":
@@ -128,6 +128,7 @@ class Blobs:
         """Bytes that were added through this object."""
         self._incoming = root / "incoming"
         self._folder = root / "sha256"
+        self._files = str(self._folder)
 
     @classmethod
     def open_folder(cls, path: str | os.PathLike[str], *, now: float | None = None) -> Blobs:
@@ -187,10 +188,10 @@ class Blobs:
 
     def use(self, digest: str) -> bool:
         """Tell whether the blob is there, and note that it was used now."""
-        place = self._place(digest)
+        place = self._name(digest)
         now = time.time()
         try:
-            if abs(now - place.stat().st_mtime) > USED_EVERY:
+            if abs(now - os.stat(place).st_mtime) > USED_EVERY:  # noqa: PTH116
                 with contextlib.suppress(PermissionError):  # a folder that is only read: the order suffers
                     os.utime(place, (now, now))
         except FileNotFoundError:
@@ -286,10 +287,13 @@ class Blobs:
         return total
 
     def _place(self, digest: str) -> Path:
+        return Path(self._name(digest))
+
+    def _name(self, digest: str) -> str:
+        """Name the file of a blob; as text, for this is asked hundreds of times for each environment."""
         if not is_digest(digest):  # a digest becomes a path: nothing else may
             raise NotFound(f"{digest[:80]!r} is not a digest")
-        name = hex_of(digest)
-        return Path(f"{self._folder}/{name[:2]}/{name[2:]}")  # asked hundreds of times for each environment
+        return f"{self._files}/{digest[7:9]}/{digest[9:]}"
 
     @contextlib.contextmanager
     def _found(self, digest: str) -> Iterator[None]:

@@ -17,6 +17,8 @@ __all__ = ["Environments", "StoredEnvironment"]
 TOUCH_EVERY = 3600.0
 """Seconds; `last_used` is no finer than this, so that a busy server does not write with every download."""
 
+MOST_TOUCHED = 100_000
+
 _GET = "SELECT key, manifest, lock, created_at, last_used_at FROM environments WHERE key = :key"
 _NEWEST = """
     SELECT key, manifest, lock, created_at, last_used_at FROM environments
@@ -45,6 +47,8 @@ class Environments:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._touched: dict[str, float] = {}
+        """When each was noted last by this process."""
 
     def get(self, key: str) -> StoredEnvironment | None:
         """Give an environment; None when there is none under that key."""
@@ -67,6 +71,11 @@ class Environments:
     def touch(self, key: str) -> None:
         """Note that an environment was used now; writes at most once an hour for each."""
         now = self._database.clock()
+        if now - self._touched.get(key, float("-inf")) < TOUCH_EVERY:
+            return
+        if len(self._touched) > MOST_TOUCHED:
+            self._touched.clear()
+        self._touched[key] = now
         with self._database.look() as transaction:
             last = transaction.value(_LAST_USED, key=key)
         if last is None or now - last < TOUCH_EVERY:

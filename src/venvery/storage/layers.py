@@ -16,7 +16,8 @@ __all__ = ["Layers"]
 _KEY = ("wheel", "family", "recipe")
 _WHERE = " AND ".join(f"{name} = :{name}" for name in _KEY)
 _GET = f"SELECT info FROM layers WHERE {_WHERE}"
-_BY_DIGEST = "SELECT info FROM layers WHERE digest = :digest LIMIT 1"
+_BY_DIGESTS = "SELECT digest, info FROM layers WHERE digest IN :among"
+_BY_WHEELS = "SELECT wheel, info FROM layers WHERE wheel IN :among AND family = :family AND recipe = :recipe"
 _PUT = upsert("layers", (*_KEY, "digest", "info", "created_at"), key=_KEY)
 _FORGET = f"DELETE FROM layers WHERE {_WHERE}"
 
@@ -35,8 +36,16 @@ class Layers:
 
     def by_digests(self, digests: Iterable[str]) -> list[str | None]:
         """Give what is known of layers, as JSON text, in one transaction; None for one that is not known."""
+        wanted = list(digests)
         with self._database.look() as transaction:
-            return [transaction.value(_BY_DIGEST, digest=digest) for digest in digests]
+            found: dict[str, str] = dict(transaction.rows_among(_BY_DIGESTS, wanted))
+        return [found.get(digest) for digest in wanted]
+
+    def by_wheels(self, wheels: Iterable[str], family: str, recipe: str) -> dict[str, str]:
+        """Give what is known of the layers of wheels (SHA-256), as JSON text, in one transaction."""
+        with self._database.look() as transaction:
+            among = transaction.rows_among(_BY_WHEELS, list(wheels), family=family, recipe=recipe)
+            return dict(among)
 
     def put(self, wheel_sha256: str, family: str, recipe: str, info: dict[str, Any]) -> None:
         """Remember a layer whose blob is safely stored; the same key again replaces it."""
