@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Any
 
+try:
+    from isal import isal_zlib as fast_zlib
+except ImportError:  # not made for every machine
+    import zlib as fast_zlib  # type: ignore[no-redef]
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -36,6 +41,9 @@ __all__ = [
 
 ZSTD_LEVEL = 3
 DEFLATE_LEVEL = 6
+"""zlib's, for heads."""
+FAST_LEVEL = min(3, fast_zlib.Z_BEST_COMPRESSION)
+"""For layers. ISA-L's highest takes a tenth of zlib's time at 6, and 12 % more bytes."""
 FRAME_SIZE = 16 << 20
 """Uncompressed bytes from which on a frame ends behind its current member."""
 SPOOL = 4 << 20
@@ -122,11 +130,11 @@ class DeflateWriter:
     def __init__(self) -> None:
         self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115
         self.crc32 = 0
-        self._compressor = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -15)
+        self._compressor = fast_zlib.compressobj(FAST_LEVEL, zlib.DEFLATED, -15)
 
     def write(self, data: bytes | bytearray) -> None:
         """Add bytes to the segment."""
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self.crc32 = fast_zlib.crc32(data, self.crc32)
         self.spool.write(self._compressor.compress(data))
 
     def end(self) -> None:
