@@ -118,7 +118,9 @@ def line_chart(title: str, subtitle: str, lines: Sequence[Line], *, across: str)
     for power in x_axis:
         x, bottom = place(10.0**power, 10.0 ** y_axis[0])
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>')
-        parts.append(f'<text class="quiet" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{10**power:,}</text>')
+        parts.append(
+            f'<text class="quiet" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{10**power:,}</text>'
+        )
     parts.append(f'<text class="quiet" x="{left}" y="{height - 8}">{escape(across)}</text>')
     for power in y_axis:
         x, y = place(10.0 ** x_axis[0], 10.0**power)

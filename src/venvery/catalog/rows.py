@@ -1,12 +1,14 @@
 """A source's listing of one project: from links to compact rows, and from rows to files.
 
 File names are parsed once, when a page comes in. What is stored are columns of plain values, in which versions and
-tags stand once and rows point at them; reading a listing back parses no file name, and makes no file.
+tags stand once and rows point at them, and other texts are joined; reading a listing back parses no file name, and
+makes no file.
 """
 
 from __future__ import annotations
 
 import marshal
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,11 +20,12 @@ from venvery.model.digests import sha256
 from venvery.model.file_table import FileKind, FileTable
 from venvery.model.files import ProjectStatus, parse_filename
 from venvery.model.names import NormalizedName, normalize
+from venvery.model.texts import Texts, join
 from venvery.model.versions import InvalidVersion, Version, parse_version
 
 __all__ = ["EMPTY_REVISION", "FORMAT", "files_of", "revision_of", "rows_of", "status_of"]
 
-FORMAT = 4
+FORMAT = 5
 """Part of what names a source in the database: rows of another format are not looked at."""
 EMPTY_REVISION = sha256(b"")
 """The revision of a listing that a source does not have."""
@@ -176,7 +179,8 @@ def rows_of(
     order = sorted(numbered.places, key=page.names.__getitem__)
     names = [page.names[place] for place in order]
     digests = [None if (one := page.digests[place]) is None or len(one) != 64 else one for place in order]
-    rows = {
+    pythons = {python: number for number, python in enumerate(dict.fromkeys(page.pythons[at] for at in order))}
+    rows: dict[str, Any] = {
         "versions": numbered.versions,
         "kinds": numbered.kinds,
         "version": [numbered.version_of[place] for place in order],
@@ -188,7 +192,8 @@ def rows_of(
         else _said([None if page.lasts[place] == page.names[place] else page.lasts[place] for place in order]),
         "digest": _said(digests),
         "size": _said([page.sizes[place] for place in order]),
-        "python": _said([page.pythons[place] for place in order]),
+        "pythons": list(pythons),
+        "python": [pythons[page.pythons[place]] for place in order] if pythons.keys() - {None} else None,
         "yanked": _said([page.yanked[place] for place in order]),
         "metadata": _said([page.metadata[place] for place in order]),
         "time": _said([page.times[place] for place in order]),
@@ -200,7 +205,13 @@ def rows_of(
     }
     if before is not None:
         _remember_times(rows, before, now)
+    for column in _TEXTS:
+        if rows[column] is not None and set(map(type, rows[column])) <= {str, type(None)}:
+            rows[column] = join(rows[column]) or rows[column]
     return rows
+
+
+_TEXTS = ("name", "folder", "last", "digest", "metadata", "time", "provenance")
 
 
 def _said(column: list[T]) -> list[T] | None:
@@ -214,7 +225,8 @@ def _other_hashes(hashes: dict[str, str]) -> list[list[str]] | None:
 
 def _remember_times(rows: dict[str, Any], before: dict[str, Any], now: float) -> None:
     """Keep the times that were once given, and those at which files were first seen."""
-    held = dict(zip(before["name"], zip(_all(before, "digest"), _all(before, "time"), strict=True), strict=True))
+    names = _all(before, "name")
+    held = dict(zip(names, zip(_all(before, "digest"), _all(before, "time"), strict=True), strict=True))
     seen: dict[str, float] = dict(before["seen"])
     for name, (_digest, time) in held.items():
         if time is None:
@@ -229,9 +241,13 @@ def _remember_times(rows: dict[str, Any], before: dict[str, Any], now: float) ->
     rows["time"], rows["seen"] = _said(times), seen
 
 
-def _all(rows: dict[str, Any], column: str) -> list[Any]:
-    said: list[Any] | None = rows[column]
-    return [None] * len(rows["name"]) if said is None else said
+def _all(rows: dict[str, Any], column: str) -> Sequence[Any]:
+    said = _column(rows[column])
+    return [None] * len(rows["version"]) if said is None else said
+
+
+def _column(said: Any) -> Any:
+    return Texts(said) if isinstance(said, str) else said
 
 
 def revision_of(rows: dict[str, Any]) -> str:
@@ -247,7 +263,7 @@ def revision_of(rows: dict[str, Any]) -> str:
 
 
 _VISIBLE = (
-    *("name", "folder", "last", "digest", "size", "python", "yanked", "metadata", "time", "hashes"),
+    *("name", "folder", "last", "digest", "size", "pythons", "python", "yanked", "metadata", "time", "hashes"),
     *("provenance", "status"),
 )
 
@@ -265,20 +281,27 @@ def files_of(project: NormalizedName, rows: dict[str, Any], source: str) -> File
         kinds=kinds,
         version_of=rows["version"],
         kind_of=rows["kind"],
-        names=rows["name"],
-        folders=rows["folder"],
-        lasts=rows["last"],
-        digests=rows["digest"],
-        sizes=rows["size"],
-        pythons=rows["python"],
+        names=_column(rows["name"]),
+        folders=_column(rows["folder"]),
+        lasts=_column(rows["last"]),
+        digests=_column(rows["digest"]),
+        sizes=_numbers(rows["size"], "q", int),
+        pythons=None if rows["python"] is None else [rows["pythons"][number] for number in rows["python"]],
         yanked=rows["yanked"],
-        metadata=rows["metadata"],
-        times=rows["time"],
+        metadata=_column(rows["metadata"]),
+        times=_numbers(_column(rows["time"]), "d", int, float),
         hashes=rows["hashes"],
-        provenance=rows["provenance"],
+        provenance=_column(rows["provenance"]),
         seen=rows["seen"],
         now=rows["now"],
     )
+
+
+def _numbers(column: Sequence[Any] | None, code: str, *kinds: type) -> Sequence[Any] | None:
+    """Put numbers side by side, where nothing else is among them: a quarter of the memory."""
+    if not isinstance(column, list) or not set(map(type, column)) <= set(kinds):
+        return column
+    return array(code, column)
 
 
 def status_of(rows: dict[str, Any]) -> ProjectStatus | None:
