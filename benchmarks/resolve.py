@@ -118,7 +118,7 @@ async def record_world(inputs: Sequence[Input], uv: Path, scratch: Path) -> Worl
     """Let uv and venvery resolve all inputs before one live catalog, and keep what they looked at."""
     world = World()
     source = SourceSpec("index", "index", configured_index().rstrip("/"))
-    with Database.open_file(scratch / "venvery.sqlite") as database:
+    with Database.open(scratch / "venvery.sqlite") as database:
         async with Catalog([source], database=database, blobs=Blobs.open_folder(scratch / "blobs")) as catalog:
             live = LiveWorld(catalog, asyncio.get_running_loop())
             with WorldIndex(live) as index:

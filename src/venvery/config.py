@@ -4,6 +4,7 @@ What is said more closely wins: an option of the command, then the configuration
 `VENVERY_INDEX_URL`, then pip's own settings, then the public index. Files are read; nothing is changed.
 
     data = "/srv/venvery"                     # folders are relative to the configuration file
+    database = "postgresql://…"               # in place of a file in the data folder
     host = "127.0.0.1"
     port = 8000
     freshness-seconds = 600
@@ -136,6 +137,8 @@ class Configuration:
 
     data: Path
     """The data folder, absolute; it need not exist yet."""
+    database: str | None = field(default=None, repr=False)
+    """The URL of a PostgreSQL database; None: a file in the data folder."""
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     """0: one that is free."""
@@ -158,6 +161,15 @@ class Configuration:
     builds: BuildSettings = field(default_factory=BuildSettings)
     warnings: tuple[str, ...] = ()
     """What a person should be told about the configuration."""
+
+    @property
+    def database_at(self) -> str | Path:
+        """Where the database is."""
+        return self.database or self.data / "venvery.sqlite"
+
+    def has_database(self) -> bool:
+        """Tell whether there is a database already; of one on a server nobody knows before it is asked."""
+        return self.database is not None or (self.data / "venvery.sqlite").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,7 @@ def load_configuration(
     host = options.host or read.host or "127.0.0.1"
     return Configuration(
         data=machine.folder / data if data is not None else default_data(machine),
+        database=read.database or machine.environ.get("VENVERY_DATABASE") or None,
         host=host,
         port=next((port for port in (options.port, read.port) if port is not None), DEFAULT_PORT),
         freshness_seconds=read.freshness_seconds,
@@ -293,6 +306,7 @@ class _FromFile:
     """What the configuration file says."""
 
     data: Path | None = None
+    database: str | None = None
     host: str | None = None
     port: int | None = None
     freshness_seconds: float = 600.0
@@ -369,6 +383,7 @@ class _Table:
         data = self.take("data", "text")
         return _FromFile(
             data=self.file.parent / data if data else None,
+            database=self.database(),
             host=self.take("host", "text"),
             port=port,
             freshness_seconds=self.take("freshness-seconds", "number", 600.0),
@@ -383,6 +398,13 @@ class _Table:
             builds=self.builds(),
             access=self.anonymous(),
         )
+
+    def database(self) -> str | None:
+        """Give the URL of a database; never in a message, for it may hold a password."""
+        url = self.take("database", "text")
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            self.fail("database", "must be a postgresql:// URL", hint="leave it out for a file in the data folder")
+        return cast("str | None", url)
 
     def take(self, key: str, kind: _Kind, default: Any = None) -> Any:
         """Give a checked value; the default when the key is absent. No number is negative here."""

@@ -64,7 +64,7 @@ async def opened(data: Path, sources: Sequence[SourceSpec], **options: Any) -> A
     """Open a catalog as a new process would: everything that it knows is in the data folder."""
     options.setdefault("sleep", no_sleep)
     options.setdefault("network", NetworkSettings(connect_timeout=2.0, read_timeout=2.0, retries=2))
-    with Database.open_file(data / "venvery.sqlite", clock=options.get("clock", Clock())) as database:
+    with Database.open(data / "venvery.sqlite", clock=options.get("clock", Clock())) as database:
         blobs = Blobs.open_folder(data / "blobs")
         async with Catalog(sources, database=database, blobs=blobs, **options) as catalog:
             yield catalog

@@ -24,7 +24,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = Database.open_file(path / "venvery.sqlite", clock=self.clock)
+        self.database = Database.open(path / "venvery.sqlite", clock=self.clock)
         self.blobs = Blobs.open_folder(path / "blobs")
         self.keeper = Keeper(path, self.database, self.blobs)
         self.ago = 0.0

@@ -35,7 +35,7 @@ def data(index: IndexServer, tmp_path: Path) -> Path:
 
 
 def fsck(data: Path, **options: bool) -> Report:
-    with Database.open_file(data / "venvery.sqlite") as database:
+    with Database.open(data / "venvery.sqlite") as database:
         return check(data, database, Blobs.open_folder(data / "blobs"), **options)
 
 

@@ -39,7 +39,7 @@ async def opened_house(data: Path, sources: Sequence[SourceSpec], **options: Any
     further = {name: options.pop(name) for name in ("limits", "policy") if name in options}
     clock = options.setdefault("clock", Clock())
     async with opened(data, sources, **options) as catalog:
-        with Database.open_file(data / "venvery.sqlite", clock=clock) as database:
+        with Database.open(data / "venvery.sqlite", clock=clock) as database:
             house = House(
                 catalog,
                 database,

@@ -278,7 +278,7 @@ def test_what_weighs_too_much_is_let_go_and_still_remembered(index: IndexServer,
 
 def test_the_database_keeps_what_was_used_last(data_dir: Path) -> None:
     clock = Clock()
-    with Database.open_file(data_dir / "venvery.sqlite", clock=clock) as database:
+    with Database.open(data_dir / "venvery.sqlite", clock=clock) as database:
         for number in range(6):
             clock.now += 1
             database.answers.put_many({str(number): NewAnswer(b'{"venvery": 1}', {})})

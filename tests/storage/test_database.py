@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from tests.storage.conftest import Place
 from venvery.errors import StorageFailed
 from venvery.model.files import CoreMetadata, NoMetadata
 from venvery.model.names import normalize
@@ -48,30 +50,38 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(path: Path, clock: Clock):  # type: ignore[no-untyped-def]
-    with Database.open_file(path, clock=clock) as database:
+def database(place: Place, clock: Clock):  # type: ignore[no-untyped-def]
+    with Database.open(place, clock=clock) as database:
         yield database
 
 
-def by_migrations(path: Path) -> Database:
+@pytest.fixture
+def sqlite_database(path: Path, clock: Clock):  # type: ignore[no-untyped-def]
+    with Database.open(path, clock=clock) as database:
+        yield database
+
+
+def by_migrations(place: Place) -> Database:
     """Make a database step by step, as an old one came to be."""
-    path.parent.mkdir(parents=True)
-    made = Database(path)
+    driver = module._driver_of(place)
+    driver.prepare()
+    made = Database(driver)
     with made.write() as connection:
         module._migrate(connection)
     return made
 
 
-def test_migrations_make_what_the_schema_says(path: Path) -> None:
-    with by_migrations(path) as made, made.look() as transaction:
-        assert module._revision(transaction) == REVISIONS[-1]
-    with made.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables) == []
+def test_migrations_make_what_the_schema_says(place: Place) -> None:
+    with by_migrations(place) as made:
+        with made.look() as transaction:
+            assert module._driver_of(place).revision(transaction) == REVISIONS[-1]
+        with made.read() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), tables) == []
 
 
-def test_making_all_at_once_gives_what_the_migrations_give(tmp_path: Path) -> None:
+def test_making_all_at_once_gives_what_the_migrations_give(new_place: Callable[[], Place]) -> None:
     shapes = []
-    with by_migrations(tmp_path / "1" / "x") as stepwise, Database.open_file(tmp_path / "2" / "x") as at_once:
+    with by_migrations(new_place()) as stepwise, Database.open(new_place()) as at_once:
         for made in (stepwise, at_once):
             look = inspect(made.engine)
             shape = {}
@@ -96,29 +106,29 @@ def test_making_all_at_once_gives_what_the_migrations_give(tmp_path: Path) -> No
 
 
 def test_everyday_work_imports_neither_migrations_nor_sqlalchemy(path: Path) -> None:
-    program = "import sys; from venvery.storage.database import Database; Database.open_file(sys.argv[1]).close()"
+    program = "import sys; from venvery.storage.database import Database; Database.open(sys.argv[1]).close()"
     program += "; assert not {'alembic', 'sqlalchemy'} & set(sys.modules)"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", program, str(path)], check=True)
 
 
-def test_an_older_database_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Database.open_file(path) as made, made.write() as connection:
+def test_an_older_database_is_brought_up_to_date(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Database.open(place) as made, made.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     called = []
     monkeypatch.setattr(module, "REVISIONS", ("0000", *REVISIONS))
     found = text("SELECT version_num FROM alembic_version")
     monkeypatch.setattr(module, "_migrate", lambda connection: called.append(connection.scalar(found)))
-    Database.open_file(path).close()
+    Database.open(place).close()
     assert called == ["0000"]
 
 
 def test_a_database_of_a_newer_venvery_is_refused_and_left_alone(path: Path) -> None:
-    with Database.open_file(path) as made, made.write() as connection:
+    with Database.open(path) as made, made.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     before = path.read_bytes()
     with pytest.raises(StorageFailed, match="newer venvery"):
-        Database.open_file(path)
+        Database.open(path)
     assert path.read_bytes() == before
 
 
@@ -130,17 +140,17 @@ def test_a_damaged_database_is_refused(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(StorageFailed, match="damaged"):
-        Database.open_file(path)
+        Database.open(path)
     assert path.read_bytes() == content
 
 
 def test_a_database_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageFailed):
-        Database.open_file(tmp_path / "file" / "venvery.sqlite")
+        Database.open(tmp_path / "file" / "venvery.sqlite")
     (tmp_path / "folder.sqlite").mkdir()
     with pytest.raises(StorageFailed):
-        Database.open_file(tmp_path / "folder.sqlite")
+        Database.open(tmp_path / "folder.sqlite")
 
 
 def test_several_processes_may_start_and_write_at_once(path: Path) -> None:
@@ -149,7 +159,7 @@ def test_several_processes_may_start_and_write_at_once(path: Path) -> None:
         import sys
         from venvery.storage.database import Database
         sys.stdin.readline()
-        with Database.open_file(sys.argv[1]) as database:
+        with Database.open(sys.argv[1]) as database:
             for number in range(20):
                 database.layers.put(f"sha256:{number}", "family", sys.argv[2], {"by": sys.argv[2]})
                 database.environments.put("key", {"by": sys.argv[2]}, {})
@@ -166,7 +176,7 @@ def test_several_processes_may_start_and_write_at_once(path: Path) -> None:
     for child in children:
         child.communicate()
     assert [child.returncode for child in children] == [0, 0, 0, 0]
-    with Database.open_file(path) as database:
+    with Database.open(path) as database:
         assert database.layers.get("sha256:19", "family", "3") == {"by": "3"}
 
 
@@ -176,7 +186,7 @@ def test_several_may_make_the_same_database_at_once(path: Path) -> None:
     def start() -> None:
         try:
             barrier.wait()
-            with Database.open_file(path) as database:
+            with Database.open(path) as database:
                 database.answers.put_many({"x": NewAnswer(b"{}", {})})
         except BaseException as error:
             failures.append(error)
@@ -189,8 +199,8 @@ def test_several_may_make_the_same_database_at_once(path: Path) -> None:
     assert failures == []
 
 
-def test_it_is_in_wal_mode_with_foreign_keys(database: Database) -> None:
-    with database.read() as connection:
+def test_it_is_in_wal_mode_with_foreign_keys(sqlite_database: Database) -> None:
+    with sqlite_database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
@@ -236,13 +246,13 @@ def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
     assert database.layers.get("a", "b", "c") is None
 
 
-def test_a_full_disk_is_said_to_be_full(database: Database) -> None:
-    with database.read() as connection:
+def test_a_full_disk_is_said_to_be_full(sqlite_database: Database) -> None:
+    with sqlite_database.read() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    with pytest.raises(StorageFailed, match="full"), database.write() as connection:
+    with pytest.raises(StorageFailed, match="full"), sqlite_database.write() as connection:
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 1}")
         connection.execute(_INSERT, {"info": "x" * 100_000})
-    assert database.layers.get("a", "b", "c") is None
+    assert sqlite_database.layers.get("a", "b", "c") is None
 
 
 def test_layers(database: Database) -> None:
@@ -339,8 +349,8 @@ def test_files(database: Database) -> None:
     assert database.files.local_hashes({"/a": "1-2-3", "/b": "changed", "/c": "x"}) == {"/a": "ab"}
 
 
-def test_rows_are_plain_enough_to_be_read_by_other_tools(path: Path, database: Database) -> None:
-    database.layers.put("sha256:a", "f", "1", {"size": 1})
+def test_rows_are_plain_enough_to_be_read_by_other_tools(path: Path, sqlite_database: Database) -> None:
+    sqlite_database.layers.put("sha256:a", "f", "1", {"size": 1})
     with sqlite3.connect(path) as plain:
         (info,) = plain.execute("SELECT info FROM layers").fetchone()
     plain.close()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.catalog.opened import Clock
+from tests.storage.conftest import Place
 from venvery.model.jobs import ACTIVE, MOST_ATTEMPTS, TRANSITIONS, BadTransition, Job, next_state
 from venvery.storage.database import Database
 from venvery.storage.jobs import Cycle
@@ -25,8 +25,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: Clock) -> Iterator[Database]:
-    with Database.open_file(tmp_path / "venvery.sqlite", clock=clock) as database:
+def database(place: Place, clock: Clock) -> Iterator[Database]:
+    with Database.open(place, clock=clock) as database:
         yield database
 
 
@@ -212,20 +212,19 @@ def test_workers_are_known_for_a_while(database: Database, clock: Clock) -> None
 
 
 def _take_all(path: str, out: multiprocessing.SimpleQueue[str]) -> None:  # type: ignore[type-arg]
-    with Database.open_file(path) as database:
+    with Database.open(path) as database:
         while (job := database.jobs.claim("w", lambda _: True, 60)) is not None:
             out.put(job.key)
     out.put("")
 
 
-def test_several_workers_never_take_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "shared.sqlite"
-    with Database.open_file(path) as database:
+def test_several_workers_never_take_the_same(place: Place) -> None:
+    with Database.open(place) as database:
         for number in range(60):
             submit(database, str(number))
     context = multiprocessing.get_context("spawn")
     out = context.SimpleQueue()
-    workers = [context.Process(target=_take_all, args=(str(path), out)) for _ in range(3)]
+    workers = [context.Process(target=_take_all, args=(str(place), out)) for _ in range(3)]
     for worker in workers:
         worker.start()
     taken = []
@@ -251,7 +250,7 @@ def test_whatever_happens_the_rules_hold(
 ) -> None:
     """One active job per key; tokens grow; only the newest attempt counts; what is done stays done."""
     clock = Clock()
-    with Database.open_file(tmp_path_factory.mktemp("rules") / "x.sqlite", clock=clock) as database:
+    with Database.open(tmp_path_factory.mktemp("rules") / "x.sqlite", clock=clock) as database:
         jobs, held, done = database.jobs, [], set()  # type: ignore[var-annotated]
         for step, which in steps:
             clock.now += 0.1

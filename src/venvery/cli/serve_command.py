@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     set_up_logs()
     sys.setswitchinterval(SWITCH_INTERVAL)
     configuration = configuration_of(arguments)
-    Database.open_file(configuration.data / "venvery.sqlite").close()  # a bad data folder is said here, plainly
+    Database.open(configuration.database_at).close()  # a bad data folder is said here, plainly
     keys = ServerKeys(configuration.data / "keys")
     keys.current  # noqa: B018 - made on the first start, and missed here rather than by the first client
     listening = _listen(configuration.host, configuration.port)

@@ -114,7 +114,7 @@ def _data_folder(configuration: Configuration) -> Iterator[Finding]:
         yield from _room(folder, f"{folder} is not there yet; the first command makes it")
         return
     try:
-        with Database.open_file(folder / "venvery.sqlite") as database:
+        with Database.open(configuration.database_at) as database:
             blobs = Blobs.open_folder(folder / "blobs")
             with blobs.leases.removing(wait=5.0):
                 pass
@@ -160,8 +160,8 @@ def _hosted(configuration: Configuration) -> Iterator[Finding]:
     """Say what the hosted sources hold; what no source of the configuration has still owns its names."""
     holders: dict[str, int] = {spec.name: 0 for spec in configuration.sources if spec.kind == "hosted"}
     configured = list(holders)
-    if (configuration.data / "venvery.sqlite").exists():
-        with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    if configuration.has_database():
+        with Database.open(configuration.database_at) as database:
             for source, _project in database.hosted.names():
                 holders[source] = holders.get(source, 0) + 1
     for source, count in holders.items():
@@ -186,7 +186,7 @@ async def _source(spec: SourceSpec, configuration: Configuration) -> Finding:
 
 
 async def _ask(spec: SourceSpec, configuration: Configuration, folder: Path) -> Listing:
-    with Database.open_file(folder / "venvery.sqlite") as database:
+    with Database.open(folder / "venvery.sqlite") as database:
         network = replace(configuration.network, retries=min(1, configuration.network.retries))
         async with Catalog([spec], database=database, blobs=Blobs(folder / "blobs"), network=network) as catalog:
             return (await catalog.listings([PROBE]))[PROBE]

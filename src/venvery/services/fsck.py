@@ -138,11 +138,8 @@ class _Checker:
         return self._repair and digest not in self._uploaded
 
     def _check_database(self) -> None:
-        with self._database.look() as transaction:
-            said = transaction.rows("PRAGMA integrity_check" if self._report.deep else "PRAGMA quick_check")
-        for (line,) in said:
-            if line != "ok":
-                self._found("database", "venvery.sqlite", str(line), repaired=False)
+        for line in self._database.damage(deep=self._report.deep):
+            self._found("database", "venvery.sqlite", line, repaired=False)
 
     def _damaged_blobs(self, files: dict[str, BlobFile]) -> set[str]:
         """Read every blob, and compare what it is with what its name says."""

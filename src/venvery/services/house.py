@@ -509,7 +509,7 @@ async def open_house(
 
     `trusts_locks`: the URLs in a lock are used as they are, for the one who asks is the one who runs this.
     """
-    database = Database.open_file(configuration.data / "venvery.sqlite")
+    database = Database.open(configuration.database_at)
     try:
         blobs = Blobs.open_folder(configuration.data / "blobs")
         async with Catalog(

@@ -150,7 +150,7 @@ class Keeper:
 
     def size(self) -> int:
         """Count the bytes of the data folder."""
-        return self._database_size() + self._blobs.coming() + sum(file.size for file in self._blobs.files())
+        return self._database.size() + self._blobs.coming() + sum(file.size for file in self._blobs.files())
 
     def evict(self, most: int) -> Pruned | None:
         """Prune if more than `most` bytes are there now; None when nothing had to be done.
@@ -200,13 +200,9 @@ class Keeper:
             for file in blobs.values()
             if file.digest not in references and file.used_at < taken_at - ORPHAN_AGE
         ]
-        database = self._database_size()
+        database = self._database.size()
         size = database + self._blobs.coming() + sum(file.size for file in blobs.values())
         return _Survey(taken_at, size, database, holdings, orphans, references)
-
-    def _database_size(self) -> int:
-        """Give the size of the database without its log of late changes, which pruning itself makes longer."""
-        return (self._folder / "venvery.sqlite").stat().st_size
 
     def _remove_orphans(self, survey: _Survey, goal: Goal) -> tuple[int, int]:
         going: list[BlobFile] = []
@@ -301,9 +297,9 @@ def open_folder(configuration: Configuration) -> Iterator[tuple[Database, Blobs]
 
     Raises `StorageFailed`, and `BadConfiguration` when there is no data folder yet.
     """
-    if not (configuration.data / "venvery.sqlite").exists():
+    if not configuration.has_database():
         raise BadConfiguration(
             f"{configuration.data} is no data folder", hint="name one with --data or VENVERY_DATA"
         )
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         yield database, Blobs.open_folder(configuration.data / "blobs")

@@ -48,7 +48,7 @@ async def rebuild(installed: Installed, configuration: Configuration, report: Re
         return Rebuilt(problems=[problem])
     with tempfile.TemporaryDirectory(prefix="venvery-rebuild-") as folder:
         blobs = Blobs.open_folder(Path(folder) / "blobs")
-        with Database.open_file(Path(folder) / "venvery.sqlite") as database:
+        with Database.open(Path(folder) / "venvery.sqlite") as database:
             async with Catalog(
                 configuration.sources,
                 database=database,

@@ -60,7 +60,7 @@ _WAIT = "INSERT INTO job_waits (job, waits_for) VALUES (:job, :waits_for) ON CON
 _WAITS_NO_MORE = "DELETE FROM job_waits WHERE job = :job"
 _REACHES = """
     WITH RECURSIVE reached (job) AS (
-        SELECT :start
+        SELECT CAST(:start AS VARCHAR(32))
         UNION
         SELECT job_waits.waits_for FROM job_waits JOIN reached ON job_waits.job = reached.job
         JOIN jobs ON jobs.id = job_waits.waits_for AND jobs.state IN ('queued', 'running')

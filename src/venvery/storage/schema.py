@@ -25,7 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from venvery.storage.revisions import REVISIONS
@@ -371,13 +371,14 @@ environment_views = Table(
 )
 
 
-def as_sql() -> str:
-    """Write the tables as SQLite's SQL, which makes a new database without SQLAlchemy."""
+def as_sql(name: str = "sqlite") -> str:
+    """Write the tables as SQL. SQLite's is kept in a file, which makes a new database without SQLAlchemy."""
+    dialect = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}[name]()
     made: list[DDLElement] = []
     for table in tables.sorted_tables:
         made.append(CreateTable(table))
         made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda one: str(one.name))]
-    lines = ";\n".join(str(one.compile(dialect=sqlite.dialect())).strip() for one in made).splitlines()
+    lines = ";\n".join(str(one.compile(dialect=dialect)).strip() for one in made).splitlines()
     return "\n".join(line.rstrip().replace("\t", "    ") for line in lines) + "\n"
 
 

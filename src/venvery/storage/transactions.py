@@ -7,11 +7,15 @@ what it knows then does without importing SQLAlchemy, which takes longer than al
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["Pool", "Transaction", "upsert"]
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from venvery.errors import StorageFailed
+
+__all__ = ["Driver", "Link", "Pool", "Transaction", "upsert"]
 
 Row = tuple[Any, ...]
 
@@ -21,17 +25,54 @@ _IDLE = 8
 """Connections that are kept open while nobody uses them."""
 
 
+class Link(Protocol):
+    """A connection to a database, in autocommit mode. `sqlite3.Connection` is one."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any:
+        """Run one statement, and give a cursor."""
+
+    def executemany(self, sql: str, rows: Any, /) -> Any:
+        """Run one statement with each row of parameters."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Driver(Protocol):
+    """What databases differ in."""
+
+    errors: tuple[type[Exception], ...]
+    """What its library raises."""
+
+    def prepare(self) -> None: ...
+    def connect(self) -> Link: ...
+    def begin(self, connection: Link, *, write: bool, lasting: bool) -> None: ...
+    def ended(self, connection: Link, *, lasting: bool) -> None: ...
+    def revision(self, transaction: Transaction) -> str | None: ...
+    def create(self, transaction: Transaction, revision: str) -> None: ...
+    def change_mark(self, connection: Link) -> object: ...
+    def damage(self, transaction: Transaction, *, deep: bool) -> list[str]: ...
+    def size(self, transaction: Transaction) -> int: ...
+    def engine(self) -> Engine: ...
+    def failed(self, error: BaseException) -> StorageFailed: ...
+
+
 class Transaction:
     """One transaction, for as long as its context is open."""
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Link) -> None:
         self._connection = connection
 
     def rows(self, sql: str, **parameters: object) -> list[Row]:
         """Give all rows."""
-        return self._connection.execute(sql, parameters).fetchall()
+        found: list[Row] = self._connection.execute(sql, parameters).fetchall()
+        return found
 
     def row(self, sql: str, **parameters: object) -> Row | None:
         """Give the first row; None when there is none."""
@@ -55,7 +96,7 @@ class Transaction:
         """Do one thing."""
         self._connection.execute(sql, parameters)
 
-    def do_many(self, sql: str, rows: Iterable[dict[str, Any]]) -> None:
+    def do_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Do the same with each row of parameters."""
         self._connection.executemany(sql, rows)
 
@@ -73,32 +114,29 @@ def upsert(table: str, columns: Sequence[str], *, key: Sequence[str], replace: b
 class Pool:
     """Connections that are open; whoever needs one while all are taken opens another."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._connect = connect
-        self._idle: list[sqlite3.Connection] = []
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._idle: list[Link] = []
         self._closed = False
 
     @contextlib.contextmanager
-    def transaction(self, begin: str, *, lasting: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool, lasting: bool = False) -> Iterator[Transaction]:
         """Open a transaction; it is undone when its context ends with an error.
 
         `lasting`: it is on the disk, and not only with the system, when the context has ended.
         """
         connection = self._take()
         try:
-            if lasting:
-                connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(begin)
+            self._driver.begin(connection, write=write, lasting=lasting)
             yield Transaction(connection)
             connection.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*self._driver.errors):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             raise
         finally:
-            if lasting and not connection.in_transaction:
-                connection.execute("PRAGMA synchronous=NORMAL")
+            self._driver.ended(connection, lasting=lasting)
             self._give(connection)
 
     def close(self) -> None:
@@ -107,13 +145,13 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> Link:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            return self._driver.connect()
 
-    def _give(self, connection: sqlite3.Connection) -> None:
+    def _give(self, connection: Link) -> None:
         if self._closed or connection.in_transaction or len(self._idle) >= _IDLE:
             connection.close()
         else:
