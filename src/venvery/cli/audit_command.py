@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     configuration = configuration_of(arguments)
     project = parse_name(arguments.project) if arguments.project else None
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         found = database.journal.entries(who=arguments.who, project=project, most=max(1, arguments.most))
     changes = [change_to_json(change) for change in found]
     if arguments.json:

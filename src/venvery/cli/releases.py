@@ -40,7 +40,7 @@ def _here(arguments: argparse.Namespace, action: str, body: dict[str, str]) -> d
     from venvery.storage.database import Database
 
     configuration = configuration_of(arguments)
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         blobs = Blobs.open_folder(configuration.data / "blobs")
         publisher = Publisher(database, blobs, configuration.sources, most=configuration.limits.upload_bytes)
         return publisher.change(action, body, who="this machine")

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from venvery.storage.database import Database
 
     configuration = configuration_of(arguments)
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         {"create": _create, "list": _list, "revoke": _revoke}[arguments.action](arguments, database)
     return 0
 

@@ -49,7 +49,7 @@ def _to_folder(arguments: argparse.Namespace, paths: list[Path]) -> list[dict[st
 
     configuration = configuration_of(arguments)
     done = []
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         blobs = Blobs.open_folder(configuration.data / "blobs")
         publisher = Publisher(database, blobs, configuration.sources, most=configuration.limits.upload_bytes)
         for path in paths:
