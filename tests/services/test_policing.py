@@ -84,7 +84,7 @@ def test_what_is_blocked_while_the_server_runs_is_gone_at_once(served: IndexServ
         before = (await opened.house.resolve(asked)).answer
         assert versions(before.lock) == {"a": "2"}
         opened.house.policing.block([parse_rule("a==2")])
-        assert not opened.house.answers.holds_now(before), "or the fast lane would still give it"
+        assert not opened.house.views.get(None).answers.holds_now(before), "or the fast lane would still give it"
         assert await ask(opened, BODY) == ({"a": "1"}, False)
         assert await ask(opened, BODY) == ({"a": "1"}, True)
         opened.house.policing.block([])
@@ -118,3 +118,22 @@ def test_a_request_may_choose_among_the_sources_that_there_are(
             await ask(opened, BODY | {"options": {"sources": {"a": "elsewhere"}}})
 
     in_house(data_dir, [of(served), of(other, "other")], work)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (COOL, "a 2 is too new: the cool-down is 7 days"),
+        (ReleasePolicy(blocked=(parse_rule("a==2"),)), "a 2 is blocked by the administrator"),
+    ],
+)
+def test_outdated_says_that_the_policy_holds_a_release_back(
+    served: IndexServer, data_dir: Path, policy: ReleasePolicy, reason: str
+) -> None:
+    async def work(opened: Opened) -> None:
+        told = await opened.house.outdated({"pins": "a==1\n", "target": TARGET})
+        [update] = told.updates
+        assert (update.taken, update.newest, update.reason) == ("1", "2", reason)
+        assert not told.would_change
+
+    in_house(data_dir, served, work, policy=policy)
