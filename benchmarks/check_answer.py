@@ -88,7 +88,10 @@ class Place:
 
 
 def faults(pins: Mapping[str, str], asked: Sequence[str], place: Place, index: FrozenIndex) -> list[str]:
-    """Say everything that is wrong with an answer; nothing: it is right."""
+    """Say everything that is wrong with an answer; nothing: it is right.
+
+    What begins with "policy:" is a matter of taste: who takes a pre-release although final ones match.
+    """
     return _Check(pins, place, index).run([Requirement(text) for text in asked])
 
 
@@ -191,7 +194,7 @@ class _Check:
         elif all(yanked for _filename, yanked in wheels) and project not in self.pinned:
             self.found.append(f"{who} is yanked, and nobody pins it")
         elif self.pins[project].is_prerelease and not self._prerelease_is_due(project):
-            self.found.append(f"{who} is a pre-release, final releases match, and nobody names a pre-release")
+            self.found.append(f"policy: {who} is a pre-release, final releases match, and nobody names one")
 
     def _prerelease_is_due(self, project: str) -> bool:
         """Tell whether a pre-release may stand: one is named, or no final release matches (PEP 440)."""

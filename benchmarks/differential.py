@@ -98,6 +98,10 @@ class Comparison:
     def ours(self) -> Answer:
         return self.answers["venvery"]
 
+    def wrong(self, tool: str) -> list[str]:
+        """Give what is wrong with a tool's answer, matters of taste left out."""
+        return [fault for fault in self.faults.get(tool, ()) if not fault.startswith("policy:")]
+
     def verdict(self, tool: str) -> str:
         """Name how a tool's answer relates to ours."""
         theirs = self.answers.get(tool)
@@ -280,7 +284,7 @@ def report(done: Sequence[Comparison], index: FrozenIndex, versions: str) -> str
     for label, test in _COUNTS.items():
         cells = [str(sum(test(c, tool) for c in done)) for tool in ("uv", "pip")]
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    wrong = {tool: sum(bool(c.faults.get(tool)) for c in done) for tool in ("venvery", "uv", "pip")}
+    wrong = {tool: sum(bool(c.wrong(tool)) for c in done) for tool in ("venvery", "uv", "pip")}
     judged = {tool: sum(tool in c.faults for c in done) for tool in ("venvery", "uv", "pip")}
     lines += ["", "Judged by `check_answer.py`, which reads the metadata and knows no solver:", ""]
     lines += [f"- {tool}: {wrong[tool]} of {judged[tool]} answers are wrong" for tool in wrong]
@@ -327,7 +331,8 @@ def _notes(c: Comparison) -> list[str]:
         if answer.pins is None and (answer.gave_up or any(a.pins is not None for a in c.answers.values())):
             notes.append(f"- {tool}: {answer.said[:700]}")
         if c.faults.get(tool):
-            notes.append(f"- {tool} is wrong: {'; '.join(c.faults[tool][:8])}")
+            said = "is wrong" if c.wrong(tool) else "reads the standard otherwise"
+            notes.append(f"- {tool} {said}: {'; '.join(c.faults[tool][:8])}")
     return notes[:-1] if notes and not notes[-1] else notes
 
 

@@ -302,3 +302,13 @@ a and b<1.8 cannot be satisfied together
   - you ask for b<1.8
   - every version of a depends on b, each in its own way: b==1.10.* (the oldest) to b==1.29.* (the newest)\
 """)
+
+
+def test_a_dependency_is_overridden() -> None:
+    shelf = world(a={"1": ["b<2"]}, b={"1": [], "2": []})
+    assert told(request("a", overrides=["b>2"]), shelf) == snapshot("""\
+a cannot be satisfied
+  - you ask for a
+  - a 1 depends on b, which is overridden by b>2
+    - there is no b>2, only 1 and 2\
+""")

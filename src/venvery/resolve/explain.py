@@ -82,7 +82,7 @@ class _Explanation:
         self._deepest = _DEEPEST
         self._hints: list[str] = []
         self._hints_at_last: list[str] = []
-        """Those that are told where there are no others."""
+        """Those that are told where there are no others, and nothing stands between the request and them."""
         self._unknown: dict[str, None] = {}
         self._wanted: dict[int, dict[Holder, int]] = {}
         """By project, what each holder of the facts allows of it."""
@@ -104,7 +104,8 @@ class _Explanation:
         tree: Node = {"says": headline, "because": because}
         if self._unknown:
             tree["unknown_projects"] = list(self._unknown)
-        hints = self._hints or self._hints_at_last
+        chained = any(isinstance(fact, Requires) for fact in facts)
+        hints = self._hints or ([] if chained else self._hints_at_last)
         return Unsatisfiable(headline, explanation=tree, hint="; ".join(dict.fromkeys(hints)) or None)
 
     def _headline(self, facts: Iterable[Fact]) -> str:
@@ -312,8 +313,11 @@ class _Explanation:
     def _requires(self, fact: _Depends) -> Node:
         package = self._package(fact.package)
         who, verb = self._who(fact, fact.versions)
+        shown = fact.dependency.shown
+        if self._solver.question.is_override(fact.dependency):
+            shown = f"{fact.dependency.project}, which is overridden by {shown}"
         node: Node = {
-            "says": f"{who} {verb} on {fact.dependency.shown}",
+            "says": f"{who} {verb} on {shown}",
             "fact": {
                 "kind": "requires",
                 "project": str(package.project),

@@ -102,6 +102,10 @@ class Question:
             versions |= having
         return [(versions, other.mask(dependency.specifier), dependency) for dependency in replacing]
 
+    def is_override(self, dependency: Dependency) -> bool:
+        """Tell whether a dependency is an override, whoever stated what it replaces."""
+        return dependency in self._overrides.get(dependency.project, ())
+
     def bounds(self, project: NormalizedName) -> Sequence[Requirement]:
         """Give the constraints on a project."""
         return self._bounds.get(project, ())
