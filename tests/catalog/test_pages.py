@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given, settings
@@ -367,3 +368,22 @@ def test_where_provenance_lies_is_read() -> None:
     assert link.provenance == expected
     assert one(f'<a href="a-1.zip" data-provenance="{expected}">a</a>').provenance == expected
     assert one('<a href="a-1.zip" data-provenance="javascript:x">a</a>').provenance is None
+
+
+_PARTS = st.sampled_from(["a", "b.c", "..", ".", "", "%2e", "c;d", "e:f", ".g", "-h", "~", "i+j", "?", "#", "@"])
+_BASES = ["https://x.example", "http://x.example:80", "file://", "https://[::1]", "https://u@x.example", "ftp://x"]
+
+
+@given(
+    st.sampled_from(_BASES),
+    st.lists(_PARTS, max_size=4).map("/".join),
+    st.sampled_from(["", "/", "../", "../../", "//", "./", "../../../../../"]),
+    st.lists(_PARTS, max_size=4).map("/".join),
+    st.sampled_from(["", "/"]),
+)
+def test_folders_are_joined_as_the_reference_joins_them(
+    origin: str, page: str, up: str, folder: str, end: str
+) -> None:
+    base, reference = f"{origin}/{page}", up + folder + end
+    joined = pages._Joiner(base)._join(reference)
+    assert joined == urljoin(base, reference or ".")

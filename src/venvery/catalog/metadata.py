@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["MetadataReader", "beside", "bytes_in_wheel"]
 
 Known = CoreMetadata | NoMetadata
+_FEW = 8
 
 
 class MetadataReader:
@@ -66,7 +67,9 @@ class MetadataReader:
         wanted = {storage_key(file): file for file in files}
         stored = {key: known for key in wanted if (known := self._keeper.pending_metadata(key)) is not None}
         if left := [key for key in wanted if key not in stored]:
-            stored |= await asyncio.to_thread(self._database.metadata.get_many, left)
+            look = partial(self._database.metadata.get_many, left)
+            # A few rows are there before a thread would have begun.
+            stored |= look() if len(left) <= _FEW else await asyncio.to_thread(look)
         found = {}
         missing = []
         for key, file in wanted.items():

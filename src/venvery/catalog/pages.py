@@ -239,14 +239,29 @@ class _Joiner:
         self._base = base
         self._schemes = ("file://", *_WEB) if base.startswith("file:") else _WEB
         self._folders: dict[str, str] = {}
-        self._plain: dict[str, str | None] = {}
+        self._above = _folders_above(base)
 
     def folder(self, reference: str) -> str | None:
         """Give the absolute URL of a folder that is written with nothing to be quoted, or is empty."""
-        known = self._plain.get(reference, "")
-        if known == "":
-            url = self(reference + "x")
-            known = self._plain[reference] = None if url is None else url[:-1]
+        if self._above and (match := _FOLDER.match(reference)) is not None:
+            return self._beside(reference, match)
+        url = self(reference + "x")
+        return None if url is None else url[:-1]
+
+    def _beside(self, folder: str, match: re.Match[str]) -> str:
+        rest = match[1]
+        if folder.startswith("/"):
+            return self._above[-1] + rest
+        up = (len(folder) - len(rest)) // 3
+        return self._above[min(up, len(self._above) - 1)] + rest  # above the root is the root
+
+    def _join(self, folder: str) -> str:
+        """Do for the folders of ordinary pages what `urljoin` does, in a tenth of the time."""
+        if self._above and (match := _FOLDER.match(folder)) is not None:
+            return self._beside(folder, match)
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._folders[folder] = urljoin(self._base, folder or ".")
         return known
 
     def __call__(self, reference: str) -> str | None:
@@ -259,10 +274,7 @@ class _Joiner:
             if ":" in name or "?" in reference or not name:
                 reference = urljoin(self._base, reference)
             else:
-                base = self._folders.get(folder + slash)
-                if base is None:
-                    base = self._folders[folder + slash] = urljoin(self._base, (folder + slash) or ".")
-                reference = base + name
+                reference = self._join(folder + slash) + name
         if not reference.startswith(self._schemes):
             return None
         if not _CLEAN.match(reference):
@@ -270,6 +282,22 @@ class _Joiner:
         return reference
 
 
+def _folders_above(base: str) -> list[str]:
+    """Give the folder that a page is in, the one above it and so on; nothing where `urljoin` has to be asked."""
+    match = _PAGE.match(base)
+    if match is None:
+        return []
+    root, folder = match[1], match[2]
+    above = [root + folder]
+    while folder:
+        folder = folder[: folder.rstrip("/").rfind("/") + 1]
+        above.append(root + folder)
+    return above
+
+
+_PART = "[a-zA-Z0-9_~-][a-zA-Z0-9._~%+-]*"
+_PAGE = re.compile(rf"((?:https?|file)://[a-z0-9.:-]*/)((?:{_PART}/)*)(?:{_PART})?\Z")
+_FOLDER = re.compile(rf"(?:/|(?:\.\./)*)((?:{_PART}/)*)\Z")
 _CLEAN = re.compile(r"[!$-?A-~]*\Z")  # no blanks, no "#", and no "@", behind which credentials end
 
 

@@ -34,6 +34,9 @@ LOCAL_FRESHNESS = 2.0
 MEMORY_LIMIT = 400_000
 """Files of all sources that are held in memory together, about 300 bytes each."""
 FOREVER = float("inf")
+_FEW = 4
+_LITTLE = 2000
+"""Files for whose sake no thread is asked: they take two milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +215,13 @@ class Stored:
         """Give the stored listings of one source."""
         reading = self._reading.get(source)
         if reading is None:
-            work = asyncio.to_thread(self._database.listings.get_many, source, self._projects)
-            reading = self._reading[source] = asyncio.ensure_future(work)
+            look = partial(self._database.listings.get_many, source, self._projects)
+            if len(self._projects) <= _FEW:  # they are there before a thread would have begun
+                reading = asyncio.get_running_loop().create_future()
+                reading.set_result(look())
+            else:
+                reading = asyncio.ensure_future(asyncio.to_thread(look))
+            self._reading[source] = reading
         return await asyncio.shield(reading)
 
 
@@ -240,6 +248,6 @@ async def _part_of(before: StoredListing, source: str, checked_at: float, window
 
 async def _apart(weight: int, work: Callable[[], T]) -> T:
     """Do work at once when it is little, in a thread when it would hold up the event loop."""
-    if weight < 200:
+    if weight < _LITTLE:
         return work()
     return await asyncio.to_thread(work)

@@ -25,6 +25,9 @@ _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
+_WALK = struct.Struct("<4s24x3H")
+"""What leads from one entry to the next: signature and the lengths of name, extra field and comment."""
+_METADATA = b".dist-info/METADATA"
 _LOCAL = struct.Struct("<4s5H3L2H")
 
 Read = Callable[[int, int], Awaitable[bytes]]
@@ -123,19 +126,18 @@ async def _directory64(window: _Window, end: int) -> tuple[int, int, int]:
 
 
 def _entries(data: bytes) -> list[_Member]:
-    members, place = [], 0
-    while place + _ENTRY.size <= len(data):
-        entry = _ENTRY.unpack_from(data, place)
-        if entry[0] != b"PK\x01\x02":
+    members, place, last = [], 0, len(data) - _ENTRY.size
+    while place <= last:
+        signature, names, extras, comments = _WALK.unpack_from(data, place)
+        if signature != b"PK\x01\x02":
             raise BadWheel("its zip directory is damaged")
-        names, extras, comments = entry[10:13]
-        name = data[place + _ENTRY.size : place + _ENTRY.size + names]
-        if name.endswith(b".dist-info/METADATA"):
-            extra = data[place + _ENTRY.size + names : place + _ENTRY.size + names + extras]
-            size, packed, offset = _sizes64(extra, entry[9], entry[8], entry[16])
+        end = place + _ENTRY.size + names
+        if names > len(_METADATA) and data.startswith(_METADATA, end - len(_METADATA)):
+            entry = _ENTRY.unpack_from(data, place)
+            size, packed, offset = _sizes64(data[end : end + extras], entry[9], entry[8], entry[16])
             members.append(
                 _Member(
-                    name.decode("utf-8", "replace"),
+                    data[place + _ENTRY.size : end].decode("utf-8", "replace"),
                     entry[4],
                     entry[3],
                     entry[7],
@@ -145,7 +147,7 @@ def _entries(data: bytes) -> list[_Member]:
                     _LOCAL.size + names + extras,
                 )
             )
-        place += _ENTRY.size + names + extras + comments
+        place = end + extras + comments
     if place != len(data):
         raise BadWheel("its zip directory is damaged")
     return members

@@ -16,7 +16,7 @@ from venvery.model.sources import redact, without_credentials
 __all__ = ["ACCEPT_LISTING", "read_page"]
 
 ACCEPT_LISTING = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_LARGE = 200_000
+_LARGE = 1_000_000
 """Bytes of a page that is parsed away from the event loop."""
 
 
