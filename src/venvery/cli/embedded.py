@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from venvery.cli import loops
+from venvery.cli.build_lines import follow
 from venvery.client.archive import Stream
 from venvery.config import Configuration
 from venvery.services.archive_stream import ArchiveStream
 from venvery.services.house import House, Sendable, open_house
+from venvery.services.watching import watching
 
 if TYPE_CHECKING:
     from venvery.catalog.reporter import Reporter
@@ -32,6 +34,7 @@ def in_house(
 
     async def run() -> T:
         async with open_house(configuration, report=report, trusts_locks=True) as house:
+            watching.set(follow(house))
             try:
                 return await work(house)
             finally:

@@ -14,7 +14,7 @@ TYPE_CHECKING = (
 )
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["main"]
 
@@ -52,18 +52,28 @@ def tell(error: Exception) -> int | None:
     # Imported here: a command that goes well needs nothing of it.
     from venvery.cli.exits import exit_code
     from venvery.client.errors import ClientError
-    from venvery.errors import Unsatisfiable, VenveryError
+    from venvery.errors import BuildFailed, Unsatisfiable, VenveryError
 
     if isinstance(error, Unsatisfiable):
         from venvery.resolve.explain import story
 
         say_error(story(error.explanation) if error.explanation else str(error), error.hint)
         return exit_code(error)
+    if isinstance(error, BuildFailed):
+        _tell_log(error.evidence)
     if isinstance(error, VenveryError):
         say_error(str(error), error.hint)
         return exit_code(error)
     if isinstance(error, ClientError):
+        if isinstance(error.problem, dict) and error.problem.get("job"):
+            _tell_log(error.problem)
         story_of_server = error.problem.get("story") if isinstance(error.problem, dict) else None
         say_error(str(story_of_server or error), error.hint)
         return error.exit_code
     return None
+
+
+def _tell_log(evidence: Mapping[str, Any]) -> None:
+    from venvery.cli.build_lines import tell_log
+
+    tell_log(evidence)

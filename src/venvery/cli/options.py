@@ -43,6 +43,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_prune,
         _add_fsck,
         _add_doctor,
+        _add_build,
+        _add_jobs,
+        _add_worker,
         _add_verify,
         _add_upload,
         _add_yank,
@@ -331,6 +334,37 @@ def _add_fsck(choices: Choices, commands: Commands) -> None:
         "--repair", action="store_true", help="remove what is wrong; it is fetched or made again when needed"
     )
     _add_folder(parser)
+
+
+def _add_build(choices: Choices, commands: Commands) -> None:
+    parser = _command(
+        choices,
+        commands,
+        "build",
+        "Build a wheel from a project's folder or a source distribution, in the sandbox.",
+    )
+    parser.add_argument("source", metavar="PATH", help="a folder, a .tar.gz or a .zip")
+    parser.add_argument("--python", metavar="X.Y", help="the Python to build for")
+    parser.add_argument("--platform", metavar="P", help="the platform to build for")
+    parser.add_argument(
+        "-C", "--config-setting", metavar="KEY=VALUE", action="append", default=[], help="for the build back end"
+    )
+    parser.add_argument("-o", "--out", metavar="DIR", default="dist", help="where the wheel goes (default: dist)")
+    _add_sources(parser)
+
+
+def _add_jobs(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "jobs", "List build jobs, read their logs, cancel them, try them again.")
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "show", "log", "cancel", "retry"), default="list", help="what to do"
+    )
+    parser.add_argument("job", metavar="ID", nargs="?", help="the job")
+    _add_sources(parser)
+
+
+def _add_worker(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "worker", "Build what is queued on a data folder, until interrupted.")
+    _add_sources(parser, server=False)
 
 
 def _add_doctor(choices: Choices, commands: Commands) -> None:

@@ -157,19 +157,38 @@ class HttpTransport:
         path = urlsplit(urljoin(self._address.path or "/", location)).path
         if not path.startswith("/"):
             raise ClientError("the server wants to be asked later but does not say where")
-        self._say("the server builds what is missing; waiting")
-        pause = 1.0
+        pause, told = 0.2, ""
         while True:
             self._sleep(pause)
-            pause = min(pause * 1.5, 10.0)
+            pause = min(pause * 1.5, 2.0)
             answer = self._ask("GET", path, None, ["application/json"], absolute=True)
             state = _json_of(answer)
             answer.close()
-            name = state.get("state") if isinstance(state, dict) else None
-            if name in ("done", "succeeded", "finished"):
+            state = state if isinstance(state, dict) else {}
+            doing = f"{state.get('title') or 'the server builds what is missing'}: {_doing(state)}"
+            if doing != told:
+                told = doing
+                self._say(doing)
+            if state.get("state") in ("done", "succeeded", "finished"):
                 return self._ask("POST", "/v1/environments", data, accept)
-            if name in ("failed", "cancelled"):
-                raise ClientError(str(state.get("detail") or "the server could not build what was missing"))
+            if state.get("state") in ("failed", "cancelled"):
+                raise self._job_failed(state, path)
+
+    def _job_failed(self, state: Dict[str, Any], path: str) -> ClientError:
+        """Tell of a job that failed, with the end of its log."""
+        said = str(state.get("detail") or state.get("reason") or "the server could not build what was missing")
+        title = state.get("title")
+        problem = {"job": state.get("id")}
+        try:
+            answer = self._ask("GET", path + "/log", None, ["text/plain"], absolute=True)
+            problem["log"] = answer.read(_MAX_PROBLEM).decode("utf-8", "replace")
+            answer.close()
+        except (ClientError, OSError):
+            pass  # the reason is known without it
+        hint = state.get("hint")
+        problem["log_url"] = self.server + path[len(self._address.path.rstrip("/")) :] + "/log"
+        said = f"{title}: {said}" if title else said
+        return ClientError(said, hint=str(hint) if hint else None, exit_code=1, problem=problem)
 
     def _ask(
         self, method: str, path: str, data: Optional[bytes], accept: List[str], absolute: bool = False
@@ -258,6 +277,7 @@ class HttpTransport:
         }
         if data is not None:
             headers["Content-Type"] = "application/json"
+            headers["Prefer"] = "wait=1"  # past that we follow the job, and can tell how far it is
         token = self._environ.get("VENVERY_TOKEN")
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -304,6 +324,12 @@ class HttpTransport:
             detail=detail,
             problem=document,
         )
+
+
+def _doing(state: Dict[str, Any]) -> str:
+    if state.get("state") == "running":
+        return str(state.get("phase") or "begins")
+    return str(state.get("state") or "under way")
 
 
 def _is_final(error: Exception) -> bool:

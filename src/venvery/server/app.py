@@ -16,6 +16,7 @@ from venvery.server import (
     environment_routes,
     file_routes,
     health_routes,
+    job_routes,
     outdated_routes,
     project_json_routes,
     resolve_routes,
@@ -74,6 +75,7 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(outdated_routes.router)
     app.include_router(environment_routes.router)
     app.include_router(trust_routes.router)
+    app.include_router(job_routes.router)
     app.include_router(upload_routes.router)
     app.include_router(admin_routes.router)
     app.include_router(health_routes.router)

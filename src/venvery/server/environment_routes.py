@@ -10,10 +10,12 @@ from starlette.responses import JSONResponse, Response
 
 from venvery.environments import Encoding
 from venvery.model.digests import parse_digest
+from venvery.model.jobs import Job
 from venvery.server.bodies import query_fields, read_asked
 from venvery.server.negotiation import choose
 from venvery.server.schemas import ARCHIVES, PROBLEM, TARGET_PARAMETERS, environment_body
 from venvery.server.streams import IMMUTABLE, send
+from venvery.server.waiting import accepted, or_job, preferred_wait
 from venvery.services.documents import read_place
 from venvery.services.house import House, Sendable
 
@@ -36,6 +38,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 406, 413, 
     response_class=Response,
     responses={
         200: {"content": ARCHIVES, "description": "The manifest or the archive, as Accept asks"},
+        202: {"description": "Something is built first, for longer than `Prefer: wait=N`: see Location"},
         **_PROBLEMS,
     },
     openapi_extra={"requestBody": environment_body(), "parameters": TARGET_PARAMETERS},
@@ -45,13 +48,18 @@ async def make_environment(request: Request) -> Response:
     media_type = choose(request.headers.get("accept"), [_JSON, *_ENCODINGS], _ALIASES)
     house: House = request.app.state.house
     asked = await read_asked(request, house)
+    wait = preferred_wait(request)
     if media_type == _JSON:
-        made = await house.environment(asked)
+        made = await or_job(house.environment(asked), wait)
+        if isinstance(made, Job):
+            return accepted(house.jobs, made)
         return JSONResponse(made.manifest.to_json(), headers=_about(made.manifest.key))
     house.check_place(
         asked.place, asked.resolve.targets[0]
     )  # before any work is done for an archive that could not be made
-    made = await house.environment(asked)
+    made = await or_job(house.environment(asked), wait)
+    if isinstance(made, Job):
+        return accepted(house.jobs, made)
     sendable = await house.sendable(made, asked.place, _ENCODINGS[media_type])
     return _send(request, sendable, media_type, partial=False)
 

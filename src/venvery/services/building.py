@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from venvery.model.jobs import Job
 from venvery.model.lock import Lock, Pin
 from venvery.model.targets import Target
 from venvery.services.build_runner import POLL, Runner, current_job
+from venvery.services.watching import watching
 from venvery.storage.built import BuiltWheel
 from venvery.storage.jobs import Cycle
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
-__all__ = ["Builds", "watching"]
+__all__ = ["Builds"]
 
 _WAITED_FOR = 10
 """The priority of what somebody waits for."""
@@ -37,9 +37,6 @@ _SEEN = 30.0
 """Seconds after which a worker that was not heard of counts as gone."""
 _TAIL = 4000
 """Characters of the end of a log that go with an error."""
-
-watching: ContextVar[Callable[[Job], None] | None] = ContextVar("watching", default=None)
-"""Hears of each job that this task waits for, when it begins to."""
 
 
 class Builds:

@@ -49,10 +49,12 @@ if TYPE_CHECKING:
     # Imported where they are used: resolving alone needs none of them, and is to start quickly.
     from venvery.environments import Archive, Encoding
     from venvery.model.files import CoreMetadata, DistFile, NoMetadata
+    from venvery.model.jobs import Job
     from venvery.model.lock import Lock
     from venvery.model.requests import ResolveRequest
     from venvery.services.assembling import Assembled, Assembler
     from venvery.services.attesting import Attester
+    from venvery.services.build_requests import JobDesk
     from venvery.services.building import Builds
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.known_environments import KnownEnvironment
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from venvery.services.publishing import Publisher
     from venvery.services.serving import Serving
     from venvery.services.worlds import World
+    from venvery.storage.blobs import Incoming, Stored
     from venvery.storage.leases import Lease
 
 _PLAIN = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
@@ -214,6 +217,25 @@ class House:
         if hashes:
             answer = await self._hashed(key, answer, view)
         return Answered(answer, view.answers, remembered=False)
+
+    @cached_property
+    def jobs(self) -> JobDesk:
+        """Shows jobs."""
+        from venvery.services.build_requests import JobDesk
+
+        return JobDesk(self._database, self._blobs)
+
+    def incoming_source(self) -> Incoming:
+        """Take in a source that someone sends."""
+        return self._blobs.incoming()
+
+    async def submit_source(
+        self, stored: Stored, filename: str, target: Target, config_settings: Mapping[str, Any]
+    ) -> Job:
+        """Have a source built that was taken in. Raises `BadInput`, `BuildRefused`, `BuildFailed`."""
+        from venvery.services.build_requests import submit_source
+
+        return await submit_source(self.builds, self._database, stored, filename, target, config_settings)
 
     async def _build_metadata(self, sdist: DistFile, target: Target) -> CoreMetadata | NoMetadata:
         return await self.builds.metadata(sdist, target)
