@@ -30,7 +30,7 @@ _LEFT_OUT = frozenset({
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build, and write the wheel into a folder. Raises `BuildFailed`, `BuildRefused`, `BadInput`, `ClientError`."""
+    """Build, and write the wheel into a folder. Raises `BuildFailed`, `BuildRefused`, `ClientError`."""
     source = Path(arguments.source)
     target = {name: value for name in ("python", "platform") if (value := getattr(arguments, name))}
     settings = _settings(arguments.config_setting)
@@ -64,7 +64,7 @@ def pack_project(folder: Path, out: BinaryIO) -> str:
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
         for path in sorted(folder.iterdir()):
             archive.add(path, f"project/{path.name}", filter=lambda member: chosen(member))
-    return "project.tar.gz"
+    return f"{folder.resolve().name or 'project'}.tar.gz"
 
 
 def _pack(source: Path, out: BinaryIO) -> str:

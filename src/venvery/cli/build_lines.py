@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from venvery.cli.console import say
 
@@ -46,7 +46,7 @@ async def _follow(house: House, job: Job) -> None:
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def tell_log(evidence: Mapping[str, Any]) -> None:
+def tell_log(evidence: Mapping[str, object]) -> None:
     """Show the end of a failed build's log, and say where all of it is."""
     log, job = evidence.get("log"), evidence.get("job")
     if log:

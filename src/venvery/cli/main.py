@@ -73,7 +73,7 @@ def tell(error: Exception) -> int | None:
     return None
 
 
-def _tell_log(evidence: Mapping[str, Any]) -> None:
+def _tell_log(evidence: Mapping[str, object]) -> None:
     from venvery.cli.build_lines import tell_log
 
     tell_log(evidence)

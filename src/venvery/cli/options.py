@@ -341,7 +341,7 @@ def _add_build(choices: Choices, commands: Commands) -> None:
         choices,
         commands,
         "build",
-        "Build a wheel from a project's folder or a source distribution, in the sandbox.",
+        "Build a wheel from a project's folder or an sdist, in the sandbox.",
     )
     parser.add_argument("source", metavar="PATH", help="a folder, a .tar.gz or a .zip")
     parser.add_argument("--python", metavar="X.Y", help="the Python to build for")

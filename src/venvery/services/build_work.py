@@ -172,7 +172,6 @@ class BuildWork:
             with contextlib.ExitStack() as stack:
                 key, make, pins = await self._environment(attempt, requires, python, asked.view, stack)
                 environment = await asyncio.to_thread(stack.enter_context, self._place.environment(key, make))
-                attempt.phase("build")
                 place = Place(archive, environment, Path(python.base).resolve(), output)
                 made = await self._in_sandbox(attempt, order, place)
             if not isinstance(made, Further):

@@ -165,7 +165,7 @@ class Builds:
             job = await asyncio.to_thread(
                 self._database.jobs.submit,
                 key,
-                f"{title} for {scope}",
+                f"{title} for {_in_words(scope)}",
                 scope,
                 dict(body),
                 priority=_WAITED_FOR,
@@ -189,16 +189,14 @@ class Builds:
             return
         if any(scope in scopes for scopes in self._database.jobs.workers(_SEEN).values()):
             return
-        family, _, platform = scope.partition("/")
-        python = family.split("-")[1]
         why_not = probe().why_not
         if why_not is not None:
             raise BuildRefused(
                 f"source distributions cannot be built safely on this machine: {why_not}", hint=probe().hint
             )
         raise BuildRefused(
-            f"no worker here builds for Python {python} on {platform}",
-            hint=f"it takes Python {python} where venvery runs on {platform}, or a venvery worker there",
+            f"no worker here builds for {_in_words(scope)}",
+            hint="it takes a venvery worker, or a server, on such a machine with that Python",
         )
 
     async def ended(self, id: str) -> Job:
@@ -273,6 +271,12 @@ class Builds:
             await self._runner.stop()
         if self._work is not None:
             await asyncio.to_thread(self._work.close)
+
+
+def _in_words(scope: str) -> str:
+    """Say what a scope is: `cpython-3.11-posix/linux-x86_64` is Python 3.11 on linux-x86_64."""
+    family, _, platform = scope.partition("/")
+    return f"Python {family.split('-')[1]} on {platform}"
 
 
 def _has_wheel(lock: Lock, pin: Pin, target: int) -> bool:
