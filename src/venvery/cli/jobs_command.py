@@ -69,9 +69,9 @@ def _ask_here(arguments: argparse.Namespace, path: str) -> Any:
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
-    folder = configuration_of(arguments).data
-    with Database.open_file(folder / "venvery.sqlite") as database:
-        desk = JobDesk(database, Blobs.open_folder(folder / "blobs"))
+    configuration = configuration_of(arguments)
+    with Database.open(configuration.database_at) as database:
+        desk = JobDesk(database, Blobs.open_folder(configuration.data / "blobs"))
         parts = path.split("/")[3:]
         if not parts:
             return {"jobs": [job.to_json() for job in desk.newest(100)]}
