@@ -28,6 +28,7 @@ from venvery.server.door import Door
 from venvery.server.fast_lane import FastLane, Lane
 from venvery.server.housekeeping import kept_small
 from venvery.server.metrics import Measured, Metrics
+from venvery.server.openapi import describing
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
 from venvery.web import package_pages, pages
@@ -82,4 +83,5 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(client_routes.router)
     app.include_router(pages.router)
     app.include_router(package_pages.router)
+    app.openapi = describing(app)  # type: ignore[method-assign]
     return app

@@ -40,7 +40,11 @@ async def client(request: Request) -> Response:
     )
 
 
-@router.get(f"/{_NAME}.sha256", summary="The SHA-256 of the client, as `sha256sum -c` reads it")
+@router.get(
+    f"/{_NAME}.sha256",
+    summary="The SHA-256 of the client, as `sha256sum -c` reads it",
+    response_class=PlainTextResponse,
+)
 async def client_digest() -> PlainTextResponse:
     """Give the line that `sha256sum` would print."""
     return PlainTextResponse(f"{_packed()[1]}  {_NAME}\n", headers={"Cache-Control": "no-cache"})

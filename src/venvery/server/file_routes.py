@@ -33,11 +33,11 @@ async def file(request: Request) -> Response:
     files = view_of(request).files
     found, kind = await _find(request)
     if kind == ".metadata":
-        return _send(request, await files.metadata(found), _caching(found))
+        return _send(request, await files.metadata(found), _caching(request, found))
     if kind == ".provenance":
         body = await files.provenance(found)
         return Response(body, media_type="application/vnd.pypi.integrity.v1+json", headers={**_PLAIN, **_ALWAYS})
-    headers = _caching(found)
+    headers = _caching(request, found)
     if found.sha256 is not None and has(request, f'"{found.sha256}"'):
         return Response(status_code=304, headers={**headers, "ETag": f'"{found.sha256}"'})
     if request.method == "HEAD" and found.sha256 is not None and found.size is not None:
@@ -74,8 +74,9 @@ async def _find(request: Request) -> tuple[DistFile, str]:
     return found, kind
 
 
-def _caching(found: DistFile) -> dict[str, str]:
-    return {**_PLAIN, "Cache-Control": IMMUTABLE if found.sha256 is not None else "no-cache"}
+def _caching(request: Request, found: DistFile) -> dict[str, str]:
+    lasting = IMMUTABLE.replace("public", "private") if "authorization" in request.headers else IMMUTABLE
+    return {**_PLAIN, "Cache-Control": lasting if found.sha256 is not None else "no-cache"}
 
 
 def _send(request: Request, opened: Opened, headers: dict[str, str]) -> Response:

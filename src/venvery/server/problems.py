@@ -10,6 +10,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from venvery import errors
 from venvery.resolve.explain import story
@@ -117,7 +118,19 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         "status": error.status_code,
         "detail": error.detail or phrase,
     }
-    return _answer(request, document, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))
+    return _answer(request, document, error.status_code, headers)
+
+
+def _allowed(request: Request) -> set[str]:
+    """Give the methods that a path has; a route knows only its own, and GET and HEAD may be two routes."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found.update(getattr(route, "methods", None) or ())
+    return found
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:

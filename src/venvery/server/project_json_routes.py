@@ -25,12 +25,12 @@ async def document(request: Request) -> Response:
     name, version = request.path_params["project"], request.path_params.get("version")
     if not is_valid_name(name):
         raise NotFound(f"{name[:80]!r} is not a valid project name")
-    project = normalize(name)
+    project, projects = normalize(name), view_of(request).projects
     if project != name:
         return RedirectResponse(
             f"../{project}/json" if version is None else f"../../{project}/{version}/json", 301
         )
-    found = await view_of(request).projects.document(project, version, _base(request))
+    found = await projects.document(project, version, _base(request))
     body = orjson.dumps(found.values)
     headers = {
         "Cache-Control": "no-cache",

@@ -44,20 +44,22 @@ async def page(request: Request) -> Response:
     """Give a project's page."""
     media_type = _media_type(request)
     project = _project(request)
+    simple = view_of(request).simple
     if project != request.path_params["project"]:
         return _redirect(request, f"../{project}/")
-    simple = view_of(request).simple
     form = _form(media_type)
     return _answer(request, simple.peek(project, form) or await simple.page(project, form), media_type)
 
 
 async def page_without_slash(request: Request) -> Response:
     """Say where a project's page is."""
+    view_of(request)  # which has to be one that the visitor may see
     return _redirect(request, f"{_project(request)}/")
 
 
 async def root_without_slash(request: Request) -> Response:
     """Say where the list of projects is."""
+    view_of(request)
     return _redirect(request, "simple/")
 
 
