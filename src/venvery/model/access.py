@@ -74,7 +74,7 @@ class Visitor:
 
     def sees(self, view: ViewSpec) -> bool:
         """Tell whether they may look at a view."""
-        return self.may("read", view.name) or (not view.private and self.may("read"))
+        return self.may("read", view.name) or (not view.private and (self.may("read") or self.may("resolve")))
 
     def enter(self, view: ViewSpec) -> None:
         """Insist on the right to look at a view. Raises as `need` does."""

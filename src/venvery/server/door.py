@@ -1,7 +1,7 @@
 """The door: whoever comes in shows who they are, before anything else looks at the request.
 
 It stands in front of the fast lane, which gives no one what another got. What a request needs beyond reading is
-asked for where it is known: the source of an upload, the view of a request (`House.read`, `House.serving`).
+asked for where it is known: the source of an upload, the view of a request (`Views.get`).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
 from venvery.services.policing import Policing
-from venvery.services.rights import VISITOR, Rights
+from venvery.services.rights import Rights
 from venvery.services.views import View, Views
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
@@ -184,9 +184,7 @@ class House:
         Raises `BadInput` or `LimitExceeded`, and `NotKnown` or `NotAllowed` when its view is not for the visitor.
         """
         asked = read_body(body, self.defaults, self.limits)
-        view = self.views.get(asked.view)
-        VISITOR.get().enter(view.spec)
-        known = view.catalog.source_names
+        known = self.views.get(asked.view).catalog.source_names
         for project, source in asked.resolve.options.sources:
             if source not in known:
                 raise BadInput(
@@ -328,12 +326,12 @@ class House:
 
         Raises `NotFound`, and `NotKnown` or `NotAllowed` when it is not for the visitor.
         """
-        VISITOR.get().enter(self.views.get(view).spec)
+        seen = self.views.get(view)
         serving = self._servings.get(view)
         if serving is None:
             from venvery.services.serving import Serving
 
-            serving = Serving(self.views.get(view).catalog, self._database, self._blobs)
+            serving = Serving(seen.catalog, self._database, self._blobs)
             self._servings[view] = serving
         return serving
 

@@ -13,6 +13,7 @@ from venvery.services.answers import Answers
 from venvery.services.bench import Bench
 from venvery.services.policing import Policing
 from venvery.services.resolving import BuildMetadata, Resolver
+from venvery.services.rights import VISITOR
 from venvery.storage.database import Database
 
 __all__ = ["View", "Views"]
@@ -63,10 +64,15 @@ class Views:
             )
 
     def get(self, name: str | None) -> View:
-        """Give a view; the default one for None. Raises `NotFound`."""
+        """Give a view; the default one for None.
+
+        Raises `NotFound`, and `NotKnown` or `NotAllowed` when it is not for the visitor: there is no other way to
+        a view, and so no way around this.
+        """
         view = self._views.get(DEFAULT_VIEW if name is None else name)
         if view is None:
             raise NotFound(f"there is no view {str(name)[:80]!r}", hint="see [[views]] in the configuration")
+        VISITOR.get().enter(view.spec)
         return view
 
     def all(self) -> list[View]:
