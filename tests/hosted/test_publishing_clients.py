@@ -169,3 +169,43 @@ def test_resolution_sees_an_upload_at_once(server: ServerProcess, token: str, tm
     Venvery(tmp_path / "v")("upload", *files).check()  # another process, on the same data folder
     answer = ask(server, "POST", "/v1/resolve", body=body, headers={"Accept": "text/plain"})
     assert "acme==1.3" in answer.text
+
+
+def test_a_lock_of_published_files_is_one_that_others_can_use(
+    server: ServerProcess, token: str, tmp_path: Path
+) -> None:
+    uv = find_uv()
+    assert uv is not None
+    for name in ("acme", "acme-base"):
+        requires = ["acme-base"] if name == "acme" else []
+        assert post(server, make_wheel(name, "1.0", requires=requires), token=token).status == 200
+    body = {"requirements": ["acme"], "target": {"python": "3.11", "platform": "linux-x86_64"}}
+    for _ in range(2):  # computed, and remembered
+        pylock = ask(server, "POST", "/v1/resolve", body=body, headers={"Accept": "application/toml"})
+        assert f"{server.url}/files/acme/" in pylock.text
+    (tmp_path / "pylock.toml").write_text(pylock.text)
+    to = tmp_path / "site"
+    done = client(
+        tmp_path,
+        *(uv, "pip", "install", "--no-index", "--cache-dir", tmp_path / "uv-cache", "--python", sys.executable),
+        *("--target", to, "-r", "pylock.toml", "--preview"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (to / "acme_base/__init__.py").is_file()
+    lock = ask(server, "POST", "/v1/resolve", body=body).json()
+    made = ask(server, "POST", "/v1/environments", body={"lock": lock, "target": body["target"]})
+    assert made.status == 200, made.text
+    environment = tmp_path / "env"
+    mine = Venvery(tmp_path / "mine")
+    mine("sync", "acme", environment, "--server", server.url).check()
+    mine("sync", tmp_path / "pylock.toml", tmp_path / "again", "--server", server.url).check()
+    assert list(environment.glob("lib/python3.*/site-packages/acme_base/__init__.py"))
+
+
+def test_a_lock_made_here_is_read_here_again(tmp_path: Path) -> None:
+    venvery = Venvery(tmp_path / "v")
+    venvery("upload", make_wheel("acme", "1.0").write_to(tmp_path / "dist")).check()
+    for form, name in (("pylock", "pylock.toml"), ("json", "lock.json")):
+        venvery("resolve", "acme", "--no-index", "--format", form, "-o", tmp_path / name).check()
+    venvery("sync", tmp_path / "pylock.toml", tmp_path / "env", "--no-index").check()
+    assert list((tmp_path / "env").glob("lib/python3.*/site-packages/acme/__init__.py"))

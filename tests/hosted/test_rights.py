@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import pytest
@@ -145,10 +146,7 @@ def test_a_digest_is_not_a_permission(server: ServerProcess, token: Token) -> No
         headers={"Accept": "application/vnd.pypi.simple.v1+json"},
     ).json()
     url = "/views/inner/simple/acme-secret/" + page["files"][0]["url"]
-    path = url if page["files"][0]["url"].startswith("..") else page["files"][0]["url"]
-    from posixpath import normpath
-
-    path = normpath(path)
+    path = normpath(url)
     assert ask(server, "GET", path, token=reader).body == wheel.data
     assert ask(server, "GET", path).status == 401
     assert ask(server, "GET", path.removeprefix("/views/inner")).status == 404
@@ -234,3 +232,57 @@ def test_yank_promote_delete_and_the_journal(server: ServerProcess, venvery: Ven
     ]  # fmt: skip
     assert ask(server, "GET", "/v1/journal", token=upload).status == 403
     assert "promote" in venvery("audit", "--project", "acme").check().stdout
+
+
+def test_a_blocked_release_reaches_nobody(server: ServerProcess, venvery: Venvery, token: Token) -> None:
+    admin = token("admin")
+    for version in ("1.0", "1.1"):
+        assert post(server, make_wheel("acme", version), token=admin).status == 200
+    body = {"requirements": ["acme"], "target": TARGET}
+    made = ask(server, "POST", "/v1/environments", body=body)
+    lock = ask(server, "POST", "/v1/resolve", body=body).json()
+    key = made.headers["venvery-environment"]
+    page = ask(server, "GET", "/simple/acme/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}).json()
+    file = normpath("/simple/acme/" + page["files"][1]["url"])
+    assert ask(server, "GET", file).status == 200
+    release = {"release": "acme==1.1", "reason": "it steals"}
+    assert ask(server, "POST", "/v1/blocks", body=release).status == 401
+    assert ask(server, "POST", "/v1/blocks", body=release, token=token("upload")).status == 403
+    assert ask(server, "POST", "/v1/blocks", body=release, token=admin).status == 200
+    assert "acme==1.0" in ask(server, "POST", "/v1/resolve", body=body, headers={"Accept": "text/plain"}).text
+    assert ask(server, "POST", "/v1/environments", body={"lock": lock, "target": TARGET}).status == 422
+    for gone in (file, f"/v1/environments/{key}", f"/v1/environments/{key}.tar.zst?prefix=/x"):
+        answer = ask(server, "GET", gone)
+        assert (answer.status, "it steals" in answer.text) == (403, True), gone
+    assert "it steals" in venvery("block", "--list").check().stdout
+    venvery("block", "acme==1.1", "--undo").check()  # by another process; the server takes notice at once
+    assert ask(server, "GET", file).status == 200
+    assert "acme==1.1" in ask(server, "POST", "/v1/resolve", body=body, headers={"Accept": "text/plain"}).text
+
+
+def test_which_environments_have_a_release_and_who_had_them(
+    server: ServerProcess, venvery: Venvery, token: Token
+) -> None:
+    admin, one, two = token("admin"), token("read:inner", "resolve"), token("read", "resolve")
+    for name in ("acme", "acme-secret"):
+        path = "/upload/secret/" if name == "acme-secret" else "/upload/open/"
+        assert post(server, make_wheel(name, "1.2"), path=path, token=admin).status == 200
+    made = ask(server, "POST", "/v1/environments", body={"requirements": ["acme"], "target": TARGET}, token=two)
+    inner = {"requirements": ["acme", "acme-secret"], "target": TARGET, "view": "inner"}
+    assert ask(server, "POST", "/v1/environments", body=inner, token=one).status == 200
+
+    def having(what: str, who: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = ask(server, "GET", f"/v1/environments?contains={what}", token=who).json()[
+            "environments"
+        ]
+        return found
+
+    assert len(having("acme==1.2", admin)) == 2
+    assert [found["key"] for found in having("acme", two)] == [made.headers["venvery-environment"]]
+    assert having("acme>1.2", admin) == []
+    assert having("acme-secret", two) == []
+    (found,) = having("acme-secret", admin)
+    assert (found["fetched"][0]["view"], "fetched" in having("acme", two)[0]) == ("inner", False)
+    assert found["fetched"][0]["who"] and found["contains"] == ["acme-secret 1.2"]
+    assert "acme-secret 1.2" in venvery("environments", "--contains", "acme-secret").check().stdout
+    assert ask(server, "GET", "/v1/environments", token=admin).status == 400

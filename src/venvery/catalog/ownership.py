@@ -46,6 +46,7 @@ class Ownership:
         self._claims = [_Claims(one.name, one.projects, one.shared) for one in hosted]
         self._reserves = any(claims.projects for claims in self._claims)
         self._listeners: list[Callable[[NormalizedName], None]] = []
+        self._everywhere: list[Callable[[], None]] = []
         self._watch = database.watch()
         self._watch.changed()
         self._serial = database.journal.last_serial()
@@ -57,6 +58,10 @@ class Ownership:
         """Have a listener told of every project that changes."""
         self._listeners.append(listener)
 
+    def tell_of_blocks(self, listener: Callable[[], None]) -> None:
+        """Have a listener told when releases are blocked, or no longer, wherever they come from."""
+        self._everywhere.append(listener)
+
     def notice(self) -> None:
         """Notice what was uploaded, yanked or deleted since the last time, here or in another process.
 
@@ -65,6 +70,9 @@ class Ownership:
         if not self._watch.changed():
             return
         self._serial, changed = self._database.journal.changed_since(self._serial)
+        if any(source is None for source, _project in changed):
+            for told in self._everywhere:
+                told()
         for source, project in changed:
             if source is not None:
                 self._holders.setdefault(project, set()).add(source)

@@ -53,6 +53,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_delete,
         _add_token,
         _add_audit,
+        _add_block,
+        _add_environments,
     ):
         add(choices, commands)
     if argv and argv[0] in commands:
@@ -299,6 +301,25 @@ def _add_audit(choices: Choices, commands: Commands) -> None:
     parser.add_argument("--project", metavar="NAME", help="changes of this project")
     parser.add_argument("--who", metavar="WHO", help="changes that this one made")
     parser.add_argument("--most", metavar="N", type=int, default=50, help="how many (default: %(default)s)")
+    _add_folder(parser)
+
+
+def _add_block(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "block", "Have releases reach nobody any more.")
+    parser.add_argument(
+        "release", metavar="RELEASE", nargs="?", help="as in requests==2.31.0, 'urllib3<1.26', evil"
+    )
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why, for those who ask for it")
+    parser.add_argument("--undo", action="store_true", help="block them no longer")
+    parser.add_argument("--list", action="store_true", help="show what is blocked")
+    _add_folder(parser)
+
+
+def _add_environments(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "environments", "Tell which environments contain a release.")
+    parser.add_argument(
+        "--contains", metavar="RELEASE", required=True, help="as in requests==2.31.0, 'urllib3<1.26', evil"
+    )
     _add_folder(parser)
 
 

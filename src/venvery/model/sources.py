@@ -34,7 +34,8 @@ DIRECT = "direct"
 """The source name of files that a requirement names by URL."""
 
 UPLOADED = "venvery:/files/"
-"""How the URLs of uploaded files begin inside: the file is a blob here, whatever address this server has."""
+"""How the URLs of uploaded files begin inside, before project, SHA-256 and file name: as `/files/` does here,
+whatever address this server has."""
 DEFAULT_VIEW = "default"
 """The name of the view that a request means when it names none."""
 

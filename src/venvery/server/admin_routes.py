@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from venvery.errors import BadInput
 from venvery.model.access import Visitor
 from venvery.model.names import parse_name
+from venvery.model.policy import parse_rule
 from venvery.server.bodies import read_object
 from venvery.server.door import visitor_of
 from venvery.server.schemas import PROBLEM
@@ -101,6 +102,80 @@ async def get_journal(request: Request) -> Response:
         house.journal.entries, project=project, who=query.get("who"), before=before, most=most
     )
     return JSONResponse({"changes": [change_to_json(change) for change in found]})
+
+
+_RULE = _body("release", "reason", required=("release",))
+
+
+@router.get(
+    "/v1/blocks",
+    summary="The releases that were blocked while the server ran",
+    response_class=Response,
+    responses={200: {"content": _OBJECT, "description": "What is blocked"}, **_PROBLEMS},
+)
+async def get_blocks(request: Request) -> Response:
+    """Give what is blocked, to administrators."""
+    visitor_of(request).need("admin")
+    house: House = request.app.state.house
+    blocks = await asyncio.to_thread(house.blocks.all)
+    listed = [{"release": one.pattern + one.specifier, "reason": one.reason, "by": one.by} for one in blocks]
+    return JSONResponse({"blocks": listed})
+
+
+@router.post(
+    "/v1/blocks",
+    summary="Block releases everywhere, whatever source they come from",
+    response_class=Response,
+    responses={200: {"content": _OBJECT, "description": "What is blocked now"}, **_PROBLEMS},
+    openapi_extra=_RULE,
+)
+async def block(request: Request) -> Response:
+    """Have releases reach nobody any more: no lock, no environment, no file."""
+    return await _change_blocks(request, undo=False)
+
+
+@router.post(
+    "/v1/blocks/remove",
+    summary="Block releases no longer",
+    response_class=Response,
+    responses={200: {"content": _OBJECT, "description": "What is blocked no longer"}, **_PROBLEMS},
+    openapi_extra=_RULE,
+)
+async def unblock(request: Request) -> Response:
+    """Let releases be had again."""
+    return await _change_blocks(request, undo=True)
+
+
+async def _change_blocks(request: Request, *, undo: bool) -> Response:
+    visitor = visitor_of(request)
+    visitor.need("admin")
+    house: House = request.app.state.house
+    rule = parse_rule(await read_object(request, _MOST_BODY))
+    if undo:
+        await asyncio.to_thread(house.blocks.remove, rule.pattern, rule.specifier, who=visitor.name)
+    else:
+        await asyncio.to_thread(house.blocks.add, rule.pattern, rule.specifier, rule.reason, who=visitor.name)
+    house.catalog.notice()
+    return JSONResponse({"release": str(rule), "reason": rule.reason, "blocked": not undo})
+
+
+@router.get(
+    "/v1/environments",
+    summary="Which environments contain a release, and to administrators, who had them last",
+    response_class=Response,
+    responses={200: {"content": _OBJECT, "description": "The environments, newest first"}, **_PROBLEMS},
+    openapi_extra={
+        "parameters": [{"name": "contains", "in": "query", "required": True, "schema": _TEXT}],
+    },
+)
+async def find_environments(request: Request) -> Response:
+    """Find environments by what is in them: `requests==2.31.0`, `urllib3<1.26`, `evil`."""
+    contains = request.query_params.get("contains")
+    if not contains:
+        raise BadInput("which release?", hint="as in ?contains=requests==2.31.0")
+    house: House = request.app.state.house
+    found = await asyncio.to_thread(house.find_environments, contains)
+    return JSONResponse({"environments": found})
 
 
 def _number(text: str | None, name: str) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from venvery.errors import NotAllowed, NotKnown
+from venvery.errors import NotAllowed, NotKnown, StorageFailed
 from venvery.model.access import Right, Visitor
 from venvery.server.problems import problem_response
 from venvery.services.house import House
@@ -39,11 +39,12 @@ class Door:
             await self._app(scope, receive, send)
             return
         try:
+            house.catalog.notice()  # what changed before this request, whoever changed it, counts for it
             visitor = scope["venvery.visitor"] = house.rights.visitor(_authorization(scope))
             right = _right(scope)
             if right is not None and not _has_any(visitor, right):
                 visitor.need(right)
-        except (NotKnown, NotAllowed) as error:
+        except (NotKnown, NotAllowed, StorageFailed) as error:
             await _drain(scope, receive)
             await problem_response(Request(scope), error)(scope, receive, send)
             return

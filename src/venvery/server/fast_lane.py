@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from venvery.model.access import Visitor
+from venvery.server.addresses import with_address
 from venvery.services.answers import Answer, Answers
 from venvery.services.locks import LockFormat
 
@@ -39,6 +40,7 @@ class Seen:
     """Those of its view."""
     form: LockFormat
     media_type: bytes
+    view: str | None = None
 
 
 class Lane:
@@ -90,7 +92,7 @@ class FastLane:
         found = self._lane.find(key)
         if found is not None:
             scope["venvery.route"] = PATH
-            await _answer(send, *found)
+            await _answer(scope, send, *found)
             return
         scope["venvery.lane"] = self._lane, key
         await self._app(scope, _again(messages, receive), send)
@@ -123,8 +125,8 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
     return next_message
 
 
-async def _answer(send: Send, seen: Seen, answer: Answer, age: float) -> None:
-    body = answer.render(seen.form)
+async def _answer(scope: Scope, send: Send, seen: Seen, answer: Answer, age: float) -> None:
+    body = with_address(answer.render(seen.form), scope, seen.view)
     headers = [
         (b"content-length", b"%d" % len(body)),
         (b"content-type", seen.media_type),

@@ -20,6 +20,7 @@ from venvery.model.names import is_valid_name, normalize
 from venvery.server.streams import IMMUTABLE, has, send
 from venvery.server.views import view_of
 from venvery.services.file_serving import Opened
+from venvery.services.house import House
 
 __all__ = ["routes"]
 
@@ -71,6 +72,8 @@ async def _find(request: Request) -> tuple[DistFile, str]:
         raise NotFound(f"{project[:80]!r} is not a normalised project name")
     kind = next((end for end in (".metadata", ".provenance") if filename.endswith(end)), "")
     found = await view_of(request).files.find(normalize(project), identity, filename.removesuffix(kind))
+    house: House = request.app.state.house
+    house.policing.admit(found.project, found.version)
     return found, kind
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from venvery.server.addresses import with_address
 from venvery.server.bodies import read_asked
 from venvery.server.fast_lane import Seen
 from venvery.server.negotiation import choose
@@ -50,10 +51,10 @@ async def resolve(request: Request) -> Response:
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
     if "venvery.lane" in request.scope:
         lane, key = request.scope["venvery.lane"]
-        seen = Seen(weakref.ref(answered.answer), answered.answers, form, content_type.encode())
+        seen = Seen(weakref.ref(answered.answer), answered.answers, form, content_type.encode(), asked.view)
         lane.remember(key, seen)
     return Response(
-        answered.answer.render(form),
+        with_address(answered.answer.render(form), request.scope, asked.view),
         media_type=content_type,
         headers={
             "Vary": "Accept",

@@ -22,7 +22,9 @@ from venvery.errors import (
     AnswerIsNo,
     BadInput,
     BadPrefix,
+    NotAllowed,
     NotFound,
+    NotKnown,
     NoUsableFile,
     StorageFailed,
     Unsatisfiable,
@@ -30,16 +32,19 @@ from venvery.errors import (
 )
 from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import canonical_json, sha256
-from venvery.model.policy import NO_POLICY, ReleasePolicy
+from venvery.model.names import normalize
+from venvery.model.policy import NO_POLICY, ReleasePolicy, ReleaseRule
 from venvery.model.requests import NameSet
 from venvery.model.sources import ViewSpec
 from venvery.model.targets import Family, Target
+from venvery.model.versions import parse_version
 from venvery.services.answers import Answer, Answered, request_key
 from venvery.services.bench import Bench
 from venvery.services.documents import Asked, Defaults, Place, check_most, read_body, split_pins
 from venvery.services.once import Once
 from venvery.services.policing import Policing
-from venvery.services.rights import Rights
+from venvery.services.reach import Reach
+from venvery.services.rights import VISITOR, Rights
 from venvery.services.views import View, Views
 from venvery.services.vouching import vouch
 from venvery.storage.blobs import Blobs
@@ -132,8 +137,18 @@ class House:
         self._servings: dict[str | None, Serving] = {}
         self.rights = Rights(database, anonymous)
         self.journal = database.journal
+        self.blocks = database.blocks
+        self.reach = Reach(database, (view.spec for view in self.views.all()), catalog.clock)
+        if catalog.ownership is not None:
+            catalog.ownership.tell_of_blocks(self._read_blocks)
+        self._read_blocks()
         self._once = Once()
         self._keeper: tuple[Keeper, int] | None = None
+
+    def _read_blocks(self) -> None:
+        """Take over what administrators have blocked by now."""
+        blocks = self._database.blocks.all()
+        self.policing.block(ReleaseRule(one.pattern, one.specifier, one.reason) for one in blocks)
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -352,6 +367,13 @@ class House:
 
         What has to be built for it is built first; `building.watching` hears of each job that is waited for.
         """
+        made = await self._environment(asked, watch)
+        view, who = self.views.get(asked.view).name, VISITOR.get().name
+        if not self.reach.is_noted(made.manifest.key, view, who):
+            await asyncio.to_thread(self.reach.note, made.manifest.key, view, who)
+        return made
+
+    async def _environment(self, asked: Asked, watch: Watch | None) -> Assembled:
         lock = asked.lock
         if lock is None:
             lock = (await self.resolve(asked)).lock
@@ -395,19 +417,34 @@ class House:
         )
         try:
             catalog = self.views.get(view).catalog
+            if written is None and self.reach.guards:
+                there = frozenset()  # what is here came perhaps through a view that is not for the visitor
             vouched = await vouch(lock, catalog, self._allowed_urls, lambda file: file.key in there)
             return await self._assemble(vouched, bytecode=bytecode, written=written)
         finally:
             lease.release()
 
     async def known_environment(self, key: str) -> Assembled:
-        """Give an environment that was made before, making anew what was removed since. Raises `NotFound`."""
-        made = await asyncio.to_thread(self._assembler.known, key)
-        if made is None:
-            made = await self._once.do(("environment", key), lambda: self._remake(key))
+        """Give an environment that was made before, making anew what was removed since.
+
+        Raises `NotFound`, and `NotKnown` or `NotAllowed` when it is not for the visitor, or has what is blocked.
+        """
+        visitor = VISITOR.get()
+        view = await asyncio.to_thread(self.reach.view_of, key, visitor) if self.reach.guards else None
+        made = await self._known(key, view)
+        for pin in made.manifest.pins:
+            self.policing.admit(normalize(pin.project), parse_version(pin.version))
+        if not self.reach.is_noted(key, view, visitor.name):
+            await asyncio.to_thread(self.reach.note, key, view, visitor.name)
         return made
 
-    async def _remake(self, key: str) -> Assembled:
+    async def _known(self, key: str, view: str | None) -> Assembled:
+        made = await asyncio.to_thread(self._assembler.known, key)
+        if made is None:
+            made = await self._once.do(("environment", key), lambda: self._remake(key, view))
+        return made
+
+    async def _remake(self, key: str, view: str | None) -> Assembled:
         """Make an environment anew from the lock that it was made from: the same wheels, by their hashes."""
         from venvery.services.assembling import chosen_only
 
@@ -416,7 +453,7 @@ class House:
         made = await (
             self._assemble(lock, bytecode=bytecode, written=written)
             if self._trusts_locks
-            else self._assemble_vouched(lock, None, bytecode=bytecode, written=written)
+            else self._assemble_vouched(lock, view, bytecode=bytecode, written=written)
         )
         if made.manifest.key != key:
             raise NotFound(
@@ -425,16 +462,36 @@ class House:
         return made
 
     def describe_environment(self, key: str) -> KnownEnvironment:
-        """Describe an environment that was made before, without making it anew. Raises `NotFound`."""
+        """Describe an environment that was made before, without making it anew. Raises as `known_environment`."""
         from venvery.services.known_environments import describe
 
+        if self.reach.guards:
+            self.reach.view_of(key, VISITOR.get())
         return describe(self._database, key)
 
     def recent_environments(self, most: int) -> list[KnownEnvironment]:
         """Describe the environments that were used last."""
         from venvery.services.known_environments import newest
 
-        return newest(self._database, most)
+        found = newest(self._database, most * 8 if self.reach.guards else most)
+        return [known for known in found if self._shows(known.manifest.key)][:most]
+
+    def find_environments(self, contains: str) -> list[dict[str, Any]]:
+        """Find the environments that contain a release, of those that are for the visitor. Raises `BadInput`."""
+        from venvery.services.finding import find_environments
+
+        who = VISITOR.get().may("admin")
+        return find_environments(self._database, contains, shows=self._shows, tells_who=who)
+
+    def _shows(self, key: str) -> bool:
+        """Tell whether an environment is for the visitor."""
+        if not self.reach.guards:
+            return True
+        try:
+            self.reach.view_of(key, VISITOR.get())
+        except (NotFound, NotKnown, NotAllowed):
+            return False
+        return True
 
     async def sendable(self, made: Assembled, place: Place, encoding: Encoding) -> Sendable:
         """Give the archive of an environment, and see to it that nothing of it is removed until it was sent.
@@ -492,9 +549,11 @@ class House:
         )
 
     async def layer(self, digest: str, encoding: Encoding) -> Sendable:
-        """Give one layer alone. Raises `NotFound`."""
+        """Give one layer alone. Raises `NotFound`, `NotKnown` or `NotAllowed` when it is not for the visitor."""
         from venvery.environments import layer_archive
 
+        if self.reach.guards:
+            await asyncio.to_thread(self.reach.admit_layer, digest, VISITOR.get())
         info = await asyncio.to_thread(self._assembler.layer, digest)
         archive = layer_archive(info, self._blobs, encoding)
         return Sendable(archive, lease=await asyncio.to_thread(self._blobs.hold, archive.blobs))

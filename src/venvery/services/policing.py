@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from venvery.errors import NoUsableFile
+from venvery.errors import NotAllowed, NoUsableFile
 from venvery.model.lock import Lock
+from venvery.model.names import NormalizedName
 from venvery.model.policy import NO_POLICY, ReleasePolicy, ReleaseRule
 from venvery.model.requests import ResolveRequest
+from venvery.model.versions import Version
 
 __all__ = ["Policing"]
 
@@ -34,6 +36,11 @@ class Policing:
         if not self.policy:
             return request
         return replace(request, policy=self.policy, asked_at=datetime.fromtimestamp(self._clock(), UTC))
+
+    def admit(self, project: NormalizedName, version: Version) -> None:
+        """Insist that a release is neither blocked nor left out. Raises `NotAllowed`."""
+        if self.policy and (why := self.policy.of(project).why_not(version)) is not None:
+            raise NotAllowed(f"{project} {version} is {why}", hint="ask the administrator")
 
     def check(self, lock: Lock) -> None:
         """Hold a lock that somebody brings against what is blocked and allowed. Raises `NoUsableFile`.

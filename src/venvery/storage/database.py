@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from venvery.errors import StorageFailed
 from venvery.storage.answers import Answers
+from venvery.storage.blocks import Blocks
 from venvery.storage.built import Built
+from venvery.storage.environment_views import EnvironmentViews
 from venvery.storage.environments import Environments
 from venvery.storage.files import Files
 from venvery.storage.holdings import Holdings
@@ -59,6 +61,8 @@ class Database:
         self.hosted = Hosted(self)
         self.journal = Journal(self)
         self.tokens = Tokens(self)
+        self.blocks = Blocks(self)
+        self.environment_views = EnvironmentViews(self)
         self.holdings = Holdings(self)
         self.jobs = Jobs(self)
         self.built = Built(self)

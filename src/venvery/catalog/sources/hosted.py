@@ -45,14 +45,15 @@ class HostedSource:
 
 
 def _link(file: HostedFile) -> Link:
+    url = f"{UPLOADED}{file.project}/{file.sha256}/{file.filename}"
     return Link(
         file.filename,
-        f"{UPLOADED}{file.sha256}/{file.filename}",
+        url,
         {"sha256": file.sha256},
         file.requires_python,
         file.yanked,
         hex_of(file.metadata) if file.metadata else None,
         file.size,
         file.uploaded_at,
-        f"{UPLOADED}{file.sha256}/{file.filename}.provenance" if file.provenance else None,
+        f"{url}.provenance" if file.provenance else None,
     )

@@ -18,6 +18,7 @@ from venvery.model.files import MAX_SIZE, DistFile, parse_filename
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.names import NormalizedName, normalize, parse_name
 from venvery.model.requirements import Requirement, parse_requirement
+from venvery.model.sources import UPLOADED
 from venvery.model.targets import Target, target_from_json
 from venvery.model.versions import InvalidVersion, Version, parse_version
 from venvery.resolve.writers.document import FORMAT
@@ -28,7 +29,7 @@ MAX_PINS = 20_000
 
 _HEX = re.compile(r"[0-9a-f]{16,128}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_URL = re.compile(r"(?:https?|file)://[^\s\x00-\x1f\x7f]+\Z")
+_URL = re.compile(rf"(?:(?:https?|file)://|{re.escape(UPLOADED)})[^\s\x00-\x1f\x7f]+\Z")
 T = TypeVar("T")
 
 

@@ -27,6 +27,7 @@ from venvery.model.files import MAX_SIZE, DistFile, parse_filename
 from venvery.model.lock import Edge, Lock, Pin
 from venvery.model.names import NormalizedName
 from venvery.model.requirements import Requirement, parse_requirement
+from venvery.model.sources import UPLOADED
 from venvery.model.targets import Target
 
 __all__ = ["MAX_CHARACTERS", "read_pylock"]
@@ -199,7 +200,7 @@ def _archive_name(archive: PackageArchive, place: str) -> str:
 
 def _url(entry: PackageWheel | PackageSdist | PackageArchive, place: str, directory: PurePath | None) -> str:
     if entry.url:
-        if urlsplit(entry.url).scheme not in ("http", "https", "file"):
+        if urlsplit(entry.url).scheme not in ("http", "https", "file") and not entry.url.startswith(UPLOADED):
             raise BadLock(f"{place} names a file by a URL that is not http, https or file")
         return entry.url
     path = PurePath(entry.path or "")
