@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = configuration_of(arguments)
     if bool(arguments.release) == arguments.list:
         raise BadInput("which releases?", hint="as in venvery block requests==2.31.0, or venvery block --list")
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         if arguments.release:
             rule = parse_rule(arguments.release)
             if arguments.undo:

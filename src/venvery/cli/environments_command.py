@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from venvery.storage.database import Database
 
     configuration = configuration_of(arguments)
-    with Database.open_file(configuration.data / "venvery.sqlite") as database:
+    with Database.open(configuration.database_at) as database:
         found = find_environments(database, arguments.contains, shows=lambda _key: True, tells_who=True)
     if arguments.json:
         print(json.dumps(found, indent=2))

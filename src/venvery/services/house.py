@@ -367,19 +367,20 @@ class House:
 
         What has to be built for it is built first; `building.watching` hears of each job that is waited for.
         """
-        made = await self._environment(asked, watch)
+        made = await self._environment(asked)
         view, who = self.views.get(asked.view).name, VISITOR.get().name
         if not self.reach.is_noted(made.manifest.key, view, who):
             await asyncio.to_thread(self.reach.note, made.manifest.key, view, who)
         return made
 
-    async def _environment(self, asked: Asked, watch: Watch | None) -> Assembled:
+    async def _environment(self, asked: Asked) -> Assembled:
         lock = asked.lock
         if lock is None:
             lock = (await self.resolve(asked)).lock
         else:
             self.policing.check(lock)
-            made = self._assembler.at_hand(lock, bytecode=asked.place.bytecode)
+            # What is at hand came perhaps through a view that is not for the visitor.
+            made = None if self.reach.guards else self._assembler.at_hand(lock, bytecode=asked.place.bytecode)
             if made is not None:
                 return made
             if not self._trusts_locks:
