@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,6 +14,8 @@ __all__ = ["IMMUTABLE", "has", "send"]
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
+BATCH = 1 << 20
+"""Bytes from which on chunks are handed to the connection: many small ones cost more than what is in them."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
@@ -72,8 +75,9 @@ def _answer(
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    stream = _Stream(chunks(start, stop), status_code=status, headers=headers, media_type=media_type)
-    stream.chunks = chunks(start, stop)
+    parts = chunks(start, stop)
+    stream = _Stream(_batches(parts), status_code=status, headers=headers, media_type=media_type)
+    stream.chunks = parts
     return stream
 
 
@@ -88,6 +92,29 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.done()
+
+
+async def _batches(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Give chunks in batches, reading the next one in a thread while the last one is sent."""
+    loop = asyncio.get_running_loop()
+    ahead = loop.run_in_executor(None, _take, chunks)
+    try:
+        while batch := await asyncio.shield(ahead):
+            ahead = loop.run_in_executor(None, _take, chunks)
+            yield batch
+    finally:
+        await asyncio.wait([ahead])  # nothing of it may go away while it is read
+
+
+def _take(chunks: Iterator[bytes]) -> bytes:
+    """Take chunks until there is a batch; nothing at their end."""
+    taken, size = [], 0
+    for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if size >= BATCH:
+            break
+    return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
 def has(request: Request, etag: str) -> bool:
