@@ -105,7 +105,8 @@ class Chooser:
         return self._policies.named_prereleases == "newest" and self._names_prerelease(package)
 
     def _names_prerelease(self, package: Package) -> bool:
-        return any(dependency.names_prerelease for _, dependency, _ in self._packages.active(package))
+        counts = self._packages.counts
+        return any(counts(terms) for terms, dependency, _ in package.wishes if dependency.names_prerelease)
 
     # ------------------------------------------------------------------ leave
 

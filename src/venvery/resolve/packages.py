@@ -209,10 +209,14 @@ class Packages:
 
     def active(self, package: Package) -> Iterator[Wish]:
         """Give the requirements on a project that count with what is decided now."""
-        holds = self.engine.holds
         for wish in package.wishes:
-            if all(holds(holder, mask) for holder, mask in wish[0]):
+            if self.counts(wish[0]):
                 yield wish
+
+    def counts(self, terms: Terms) -> bool:
+        """Tell whether what holds under these terms holds with what is decided now."""
+        now = self.engine.now
+        return all(not now[package] & ~mask for package, mask in terms)
 
     # ------------------------------------------------------------------ why
 

@@ -45,6 +45,7 @@ class Universe:
         "_masks",
         "_metadata",
         "_table",
+        "_texts",
         "_uploads",
         "_views",
         "by_version",
@@ -79,7 +80,15 @@ class Universe:
         self._masks: dict[str, int] = {"": self.full & ~1}
         self._groups: dict[Group, tuple[int, int]] | None = None
         self._views: dict[Hashable, View] = {}
+        self._texts: tuple[str, ...] | None = None
         self._uploads: list[datetime] | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The versions as texts, which take long to make; for those who say much of them."""
+        if self._texts is None:
+            self._texts = tuple(map(str, self.versions))
+        return self._texts
 
     def metadata(self, file: DistFile) -> CoreMetadata | NoMetadata | None:
         """Give what is known of a file's core metadata; None when nothing is known yet."""

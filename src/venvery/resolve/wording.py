@@ -31,7 +31,12 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
 
 def versions_of(universe: Universe, mask: int) -> list[str]:
     """Give the versions of a mask, lowest first."""
-    return [str(version) for i, version in enumerate(universe.versions) if mask >> (i + 1) & 1]
+    texts, found, mask = universe.texts, [], mask & ~1
+    while mask:
+        low = mask & -mask
+        mask ^= low
+        found.append(texts[low.bit_length() - 2])
+    return found
 
 
 def versions_text(package: Package, mask: int, domain: int, declared: Iterable[str] = ()) -> str:
