@@ -84,6 +84,8 @@ class _Upstream:
 
     def metadata(self, filename: str) -> str | None:
         """Read the headers of a wheel's core metadata that resolving needs, as they stand."""
+        if filename not in self._urls:  # its page was recorded earlier, by another process
+            self.page(re.sub(r"[-_.]+", "-", filename.partition("-")[0]).lower())
         url = self._urls[filename]
         if self._beside:
             reply = self._client.get(url + ".metadata")
@@ -204,25 +206,16 @@ class FrozenIndex:
 
     def metadata(self, filename: str) -> str | None:
         """Give a wheel's core metadata."""
-        known = self.recording.metadata
-        if filename not in known and self._upstream is not None:
-            self.page(re.sub(r"[-_.]+", "-", filename.partition("-")[0]).lower())  # its URL stands there
-        return self._get(known, filename, lambda live: live.metadata(filename))
+        return self._get(self.recording.metadata, filename, lambda live: live.metadata(filename))
 
     def _get(self, known: dict[str, Any], key: str, read: Callable[[_Upstream], Any]) -> Any:
         with self._locks.setdefault(key, threading.Lock()):
-            if key not in known or (self._upstream is not None and self._stale(known, key)):
+            if key not in known:
                 if self._upstream is None:
                     self.missed.add(key)
                     return None
                 known[key] = read(self._upstream)
             return known[key]
-
-    def _stale(self, known: dict[str, Any], key: str) -> bool:
-        """Tell whether a page was recorded by a process that is gone, so that its files' URLs are not known."""
-        if known is not self.recording.pages or known[key] is None or self._upstream is None:
-            return False
-        return any(file[0] not in self._upstream._urls for file in known[key])
 
 
 class _Handler(BaseHTTPRequestHandler):

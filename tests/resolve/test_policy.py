@@ -169,3 +169,11 @@ def test_an_upper_bound_names_a_pre_release_too() -> None:
     assert taken(run(request("a"), shelf)) == {"a": "1", "b": "1.5rc1"}
     assert taken(run(request("a", preset="uv"), shelf)) == {"a": "1", "b": "1.0"}
     assert taken(run(request("a", prereleases="disallow"), shelf)) == {"a": "1", "b": "1.0"}
+
+
+def test_the_lock_says_what_was_ruled() -> None:
+    rules = (parse_rule("a"),)
+    asked = under(request("a"), "evil", "b<1", allowed=rules, cool_down=7 * DAY)
+    said = run(asked, world(a={"1": Release(uploaded=NOW - 30 * DAY)})).lock.policies
+    assert said[0] == "preset=pip"
+    assert said[-3:] == ("blocked=2 rules", "allowed=1 rules", "cool-down=7 days")

@@ -418,7 +418,7 @@ def test_the_footprint_names_everything_that_was_looked_at() -> None:
 
 
 def test_the_policies_are_told() -> None:
-    told = run(request("a"), world(a={"1": []})).policies
+    told = run(request("a"), world(a={"1": []})).lock.policies
     assert told[0] == "preset=pip"
     assert "yanked=any-pin" in told
 

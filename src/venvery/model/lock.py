@@ -55,6 +55,8 @@ class Lock:
     requirements: tuple[Requirement, ...]
     """What was asked."""
     warnings: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    """How the standards were read and what the administrator ruled when it was found, each as `name=value`."""
 
     def pins_for(self, target: int = 0) -> tuple[Pin, ...]:
         """Give the pins that make up the environment of one target."""

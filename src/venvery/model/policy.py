@@ -105,6 +105,13 @@ class ReleasePolicy:
         seconds = None if self.cool_down is None else self.cool_down.total_seconds()
         return sha256(canonical_json([said, allowed, seconds, list(self.cool_down_exempt)]))
 
+    def names(self) -> tuple[str, ...]:
+        """Say what is ruled, each as `name=value`; the rules themselves are not for everybody's eyes."""
+        said = [f"blocked={len(self.blocked)} rules"] if self.blocked else []
+        said += [] if self.allowed is None else [f"allowed={len(self.allowed)} rules"]
+        said += [] if self.cool_down is None else [f"cool-down={show_span(self.cool_down)}"]
+        return tuple(said)
+
     def of(self, project: NormalizedName) -> ProjectPolicy:
         """Give what is said of a project."""
         if not self:

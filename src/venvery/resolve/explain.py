@@ -82,7 +82,7 @@ class _Explanation:
         self._deepest = _DEEPEST
         self._hints: list[str] = []
         self._hints_at_last: list[str] = []
-        """Those that are told where there are no others, and nothing stands between the request and them."""
+        """Those that are told where there are no others."""
         self._unknown: dict[str, None] = {}
         self._wanted: dict[int, dict[Holder, int]] = {}
         """By project, what each holder of the facts allows of it."""
@@ -104,8 +104,7 @@ class _Explanation:
         tree: Node = {"says": headline, "because": because}
         if self._unknown:
             tree["unknown_projects"] = list(self._unknown)
-        chained = any(isinstance(fact, Requires) for fact in facts)
-        hints = self._hints or ([] if chained else self._hints_at_last)
+        hints = self._hints or self._hints_at_last
         return Unsatisfiable(headline, explanation=tree, hint="; ".join(dict.fromkeys(hints)) or None)
 
     def _headline(self, facts: Iterable[Fact]) -> str:

@@ -18,7 +18,7 @@ yield a `Need`, and the driver puts what was asked for on the shelf before it re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,6 +80,5 @@ class Resolution:
     decisions: int = 0
     """How many versions were tried; the same for the same world and request."""
     conflicts: int = 0
-    policies: tuple[str, ...] = field(default=())
     ends_at: datetime | None = None
     """When the next release that was too new is old enough, so that the answer may be another; None: never."""

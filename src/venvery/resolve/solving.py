@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from venvery.errors import BadInput, UrlNotAllowed
@@ -48,11 +48,13 @@ def solve(request: ResolveRequest, shelf: Shelf) -> Generator[Need, None, Resolu
             break
         round_ = again
     return Resolution(
-        lock=make_lock(request, round_.answers),
+        lock=replace(
+            make_lock(request, round_.answers),
+            policies=(f"preset={options.preset}", *policies_of(options).names(), *request.policy.names()),
+        ),
         footprint=dict(sorted(seen.revisions.items())),
         decisions=decisions,
         conflicts=conflicts,
-        policies=(f"preset={options.preset}", *policies_of(options).names()),
         ends_at=seen.ends_at(request),
     )
 

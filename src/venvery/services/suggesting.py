@@ -46,7 +46,9 @@ async def advise(error: Unsatisfiable, catalog: Catalog) -> Unsatisfiable:
     for node in _nodes(tree):
         fact = node.get("fact", {})
         if fact.get("kind") in ("unknown", "no-such-version"):
-            node.setdefault("because", []).extend(_where(normalize(fact["project"]), fact["kind"], catalog))
+            where = _where(normalize(fact["project"]), catalog)
+            if where:
+                node.setdefault("because", []).extend(where)
     return Unsatisfiable(str(error), explanation=tree, hint="; ".join(dict.fromkeys(hints)) or None)
 
 
@@ -58,7 +60,7 @@ def _nodes(tree: Node) -> Iterator[Node]:
         stack += list(node.get("because", ()))
 
 
-def _where(project: NormalizedName, kind: str, catalog: Catalog) -> list[Node]:
+def _where(project: NormalizedName, catalog: Catalog) -> list[Node]:
     """Say which sources were not asked for a name, because another is the one for it."""
     asked = catalog.only_for(project)
     others = [name for name in catalog.source_names if name not in asked]
@@ -71,12 +73,12 @@ def _where(project: NormalizedName, kind: str, catalog: Catalog) -> list[Node]:
 
 async def _meant(name: NormalizedName, catalog: Catalog) -> list[str]:
     """Give the names that were probably meant, likeliest first; each is known to be there."""
-    known = await asyncio.to_thread(catalog.names)
-    near = closest(name, known)
+    near = await asyncio.to_thread(lambda: closest(name, catalog.names()))
     if not near:
         with suppress(TimeoutError):
             async with asyncio.timeout(_WAIT):
-                near = closest(name, await catalog.short_lists())
+                listed = await catalog.short_lists()
+                near = await asyncio.to_thread(closest, name, listed)
     by_module = [BY_MODULE[name]] if name in BY_MODULE else []
     likely = [normalize(one) for one in (*by_module, *closest(name, projects())) if one not in near]
     there = await _there(list(dict.fromkeys(likely))[:_ASKED], catalog)
@@ -99,15 +101,10 @@ async def _there(names: Sequence[NormalizedName], catalog: Catalog) -> list[str]
 
 def closest(name: str, among: Iterable[str]) -> list[str]:
     """Give the names that are most like one, likeliest first, at most three."""
-    letters = Counter(name)
-    found = []
-    for other in among:
-        # Comparing takes long, and most names are nothing like it.
-        if other != name and (_near(letters, len(name), other) or _bare(name) == _bare(other)):
-            like = likeness(name, other)
-            if like >= _LIKE:
-                found.append((-like, other))
-    return [other for _like, other in sorted(found)[:_MOST]]
+    bare = _bare(name)
+    near = (other for other in among if _near(name, other) or (bare in other and _bare(other) == bare))
+    like = sorted((-likeness(name, other), other) for other in near if other != name)
+    return [other for minus, other in like[:_MOST] if -minus >= _LIKE]
 
 
 def likeness(name: str, other: str) -> float:
@@ -122,10 +119,12 @@ def likeness(name: str, other: str) -> float:
     return ratio if sorted(name) != sorted(other) else max(ratio, 0.9)  # letters that changed places
 
 
-def _near(letters: Counter[str], length: int, other: str) -> bool:
-    if abs(len(other) - length) > 2 + length // 5:
+def _near(name: str, other: str) -> bool:
+    """Tell quickly whether a name may be like another: comparing takes long, and most are nothing like it."""
+    length = len(name)
+    if abs(len(other) - length) > 2 + length // 5 or (other[0] != name[0] and other[-2:] != name[-2:]):
         return False
-    shared = sum((letters & Counter(other)).values())
+    shared = sum((Counter(name) & Counter(other)).values())
     return 2 * shared >= _LIKE * (length + len(other))
 
 

@@ -66,6 +66,7 @@ def lock_from_document(document: object) -> Lock:
         pins=pins,
         requirements=tuple(_requirement(place) for place in top.places("requirements")),
         warnings=top.texts("warnings"),
+        policies=top.texts("policies"),
     )
 
 

@@ -7,7 +7,8 @@
                "files": [{"filename", "url", "sha256"?, "hashes"?, "size"?, "requires_python"?, "yanked"?,
                           "upload_time"?, "core_metadata"?, "source"?}],
                "dependencies": [{"project", "requirement", "targets": [index]}]}],
-     "warnings": [text]}
+     "warnings": [text],
+     "policies"?: [name=value]}
 
 Fields marked `?` are left out where there is nothing to say. `readers.document` reads it back.
 """
@@ -35,6 +36,7 @@ def lock_to_document(lock: Lock) -> dict[str, Any]:
         "requirements": [_requirement(requirement) for requirement in lock.requirements],
         "pins": [_pin(pin) for pin in lock.pins],
         "warnings": list(lock.warnings),
+        **({"policies": list(lock.policies)} if lock.policies else {}),
     }
 
 
