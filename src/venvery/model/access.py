@@ -18,11 +18,13 @@ from typing import Literal, get_args
 from venvery.errors import BadInput, NotAllowed, NotKnown
 from venvery.model.sources import ViewSpec
 
-__all__ = ["ANONYMOUS", "EVERYTHING", "Right", "Visitor", "parse_scopes"]
+__all__ = ["ANONYMOUS", "COOKIE", "EVERYTHING", "Right", "Visitor", "parse_scopes"]
 
 Right = Literal["read", "resolve", "build", "upload", "admin"]
 ANONYMOUS = "anonymous"
 """What a visitor without a token is called."""
+COOKIE = "venvery-token"
+"""In which a browser keeps a token."""
 _NARROWED = ("read", "upload")
 
 

@@ -7,13 +7,13 @@ asked for where it is known: the source of an upload, the view of a request (`Vi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from venvery.errors import NotAllowed, NotKnown, StorageFailed
-from venvery.model.access import Right, Visitor
+from venvery.model.access import COOKIE, Right, Visitor
 from venvery.server.problems import problem_response
 from venvery.services.house import House
 from venvery.services.rights import VISITOR
@@ -22,7 +22,9 @@ __all__ = ["Door", "visitor_of"]
 
 _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/venvery.pyz", "/venvery.pyz.sha256", "/v1/keys"})
 """What everyone gets: it tells nothing of what is here, and clients need it before they have a token."""
-_ASK_THEMSELVES = ("/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
+_SIGN_IN = ("/sign-in", "/sign-out")
+"""Where a token that is no longer good must not keep anyone out."""
+_ASK_THEMSELVES = (*_SIGN_IN, "/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
 """Whose routes ask for the right that they need; to all others reading, or resolving, has to be allowed."""
 
 
@@ -40,7 +42,7 @@ class Door:
             return
         try:
             house.catalog.notice()  # what changed before this request, whoever changed it, counts for it
-            visitor = scope["venvery.visitor"] = house.rights.visitor(_authorization(scope))
+            visitor = scope["venvery.visitor"] = _recognise(scope, house)
             right = _right(scope)
             if right is not None and not _has_any(visitor, right):
                 visitor.need(right)
@@ -58,8 +60,46 @@ def visitor_of(request: Request) -> Visitor:
     return visitor
 
 
+def _recognise(scope: Scope, house: House) -> Visitor:
+    """Give the visitor. Raises `NotKnown`, `NotAllowed`."""
+    try:
+        return house.rights.visitor(_authorization(scope))
+    except NotKnown:
+        if scope["path"] not in _SIGN_IN:
+            raise
+        return house.rights.visitor(None)
+
+
 def _authorization(scope: Scope) -> str | None:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
+    """Give what the visitor shows: the header, else the token that a browser keeps. Raises `NotAllowed`."""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    said = headers.get(b"authorization")
+    if said is None and COOKIE in headers.get(b"cookie", ""):
+        token = cookie_parser(headers[b"cookie"]).get(COOKIE)
+        if token is not None:
+            _from_own_page(scope, headers)
+            return f"Bearer {token}"
+    return said
+
+
+def _from_own_page(scope: Scope, headers: Mapping[bytes, str]) -> None:
+    """Let a browser change something only from a page of this server: other sites can make it send forms, too."""
+    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    same = (
+        site in ("same-origin", "none")
+        if site
+        else origin is not None and _host_of(origin) == headers.get(b"host")
+    )
+    if not same:
+        raise NotAllowed(
+            "this was sent from a page of another site", hint="use the form on this server's own pages"
+        )
+
+
+def _host_of(origin: str) -> str:
+    return origin.partition("://")[2]
 
 
 def _right(scope: Scope) -> Right | None:

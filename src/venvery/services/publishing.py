@@ -94,6 +94,11 @@ class Publisher:
         self._sources = {spec.name: spec for spec in sources if spec.kind == "hosted"}
         self._most = most
 
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """The hosted sources, in the order of the configuration."""
+        return tuple(self._sources.values())
+
     def source(self, name: str | None) -> SourceSpec:
         """Give a hosted source; the first one for None. Raises `NotFound`."""
         known = ", ".join(self._sources) or "none"

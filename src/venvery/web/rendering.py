@@ -31,6 +31,7 @@ POLICY = (
 
 _HEADERS = {
     "Content-Security-Policy": POLICY,
+    "Cache-Control": "private, no-cache",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }

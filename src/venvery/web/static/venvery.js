@@ -51,3 +51,55 @@ for (const graph of document.querySelectorAll("svg.graph")) {
     for (const end of ["mouseleave", "blur"]) node.addEventListener(end, unmark);
   }
 }
+
+// Files are sent one after another, each with its own progress and its own answer.
+for (const form of document.querySelectorAll("[data-upload]")) {
+  const results = document.querySelector(".results");
+  const field = form.elements.content;
+  const send = (file, item) => new Promise((done) => {
+    const bar = item.querySelector("progress");
+    const said = item.querySelector("span");
+    const request = new XMLHttpRequest();
+    request.open("POST", "/upload/" + encodeURIComponent(form.querySelector("#source").value) + "/");
+    request.setRequestHeader("Accept", "application/json");
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) bar.value = event.loaded / event.total; });
+    request.addEventListener("loadend", () => {
+      const answer = request.response || {};
+      const fine = request.status === 200;
+      bar.remove();
+      item.classList.add(fine ? "fine" : "refused");
+      if (!fine) said.textContent = "✕ " + (answer.message || "The server could not be reached.");
+      else {
+        const link = document.createElement("a");
+        link.href = "/packages/" + encodeURIComponent(answer.project);
+        link.textContent = answer.project + " " + answer.version;
+        said.replaceChildren(answer.new ? "✓ Published: " : "✓ It was there already: ", link);
+      }
+      done();
+    });
+    const body = new FormData();
+    body.append(":action", "file_upload");
+    body.append("protocol_version", "1");
+    body.append("content", file);
+    request.send(body);
+  });
+  const sendAll = async (files) => {
+    const waiting = [...files].map((file) => {
+      const item = document.createElement("li");
+      const name = document.createElement("code");
+      name.textContent = file.name;
+      const bar = document.createElement("progress");
+      bar.setAttribute("aria-label", "How much of " + file.name + " is sent");
+      bar.value = 0;
+      item.append(name, " ", bar, document.createElement("span"));
+      results.append(item);
+      return [file, item];
+    });
+    for (const [file, item] of waiting) await send(file, item);
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); sendAll(field.files); field.value = ""; });
+  form.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
+  form.addEventListener("dragleave", () => form.classList.remove("over"));
+  form.addEventListener("drop", (event) => { event.preventDefault(); form.classList.remove("over"); sendAll(event.dataTransfer.files); });
+}
