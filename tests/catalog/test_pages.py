@@ -387,3 +387,18 @@ def test_folders_are_joined_as_the_reference_joins_them(
     base, reference = f"{origin}/{page}", up + folder + end
     joined = pages._Joiner(base)._join(reference)
     assert joined == urljoin(base, reference or ".")
+
+
+@given(
+    st.sampled_from(
+        ["https://x.example", "http://u:p@x.example", "https:/", "..", "", "ftp://x.example", "https://?"]
+    ),
+    st.lists(_PARTS, max_size=4).map("/".join),
+    st.sampled_from(["a-1.zip", "a-1.zip#sha256=1", "a-1.zip?x=/y", "a b.zip", "", "a%20b.zip", "é.zip"]),
+)
+def test_urls_are_split_as_they_are_joined(origin: str, folder: str, name: str) -> None:
+    reference = f"{origin}/{folder}/{name}"
+    join = pages._Joiner("https://index.example/simple/a/")
+    whole, parts = join(reference.partition("#")[0]), join.split(reference)
+    assert whole == (None if parts is None else "".join(parts))
+    assert parts is None or (parts[0].endswith("/") and "/" not in parts[1])

@@ -47,14 +47,13 @@ def parse_json(body: bytes, base: str) -> ProjectPage:
 
 def _json_links(entries: list[dict[str, Any]], join: _Joiner) -> Columns:
     """Put the files of a page into columns, each of which is made of the same field of all."""
-    urls = [join(entry["url"].partition("#")[0]) for entry in entries]
-    if None in urls:
-        entries = [entry for entry, url in zip(entries, urls, strict=True) if url is not None]
+    places = [join.split(entry["url"]) for entry in entries]
+    if None in places:
+        entries = [entry for entry, place in zip(entries, places, strict=True) if place is not None]
     links = Columns()
     links.names = [_text(entry["filename"]) for entry in entries]
-    for folder, slash, last in (url.rpartition("/") for url in urls if url is not None):
-        links.folders.append(folder + slash)
-        links.lasts.append(last)
+    links.folders = [place[0] for place in places if place is not None]
+    links.lasts = [place[1] for place in places if place is not None]
     hashes = [entry["hashes"] for entry in entries]
     if all(len(one) == 1 and isinstance(one.get("sha256"), str) for one in hashes):
         links.digests = [one["sha256"].lower() for one in hashes]
@@ -248,6 +247,20 @@ class _Joiner:
         url = self(reference + "x")
         return None if url is None else url[:-1]
 
+    def split(self, reference: str) -> tuple[str, str] | None:
+        """Give an absolute URL's folder, with its slash, and what comes behind; None when it may not be led to."""
+        match = _ORDINARY.match(reference)
+        if match is not None:
+            return match[1], match[2]
+        match = _RELATIVE.match(reference)
+        if match is not None and (folder := self.folder(match[1])) is not None:
+            return folder, match[2]
+        url = self(reference.partition("#")[0])
+        if url is None:
+            return None
+        folder, slash, last = url.rpartition("/")
+        return folder + slash, last
+
     def _beside(self, folder: str, match: re.Match[str]) -> str:
         rest = match[1]
         if folder.startswith("/"):
@@ -297,7 +310,9 @@ def _folders_above(base: str) -> list[str]:
 
 _PART = "[a-zA-Z0-9_~-][a-zA-Z0-9._~%+-]*"
 _PAGE = re.compile(rf"((?:https?|file)://[a-z0-9.:-]*/)((?:{_PART}/)*)(?:{_PART})?\Z")
+_RELATIVE = re.compile(rf"((?:/|(?:\.\./)*)(?:{_PART}/)*)({_PART})\Z")
 _FOLDER = re.compile(rf"(?:/|(?:\.\./)*)((?:{_PART}/)*)\Z")
+_ORDINARY = re.compile(r"(https?://[!$-.0-9:;=A-~]+/(?:[!$-.0-9:;=A-~]+/)*)([!$-.0-9:;=A-~]+)\Z")
 _CLEAN = re.compile(r"[!$-?A-~]*\Z")  # no blanks, no "#", and no "@", behind which credentials end
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, count
+from operator import add
 from typing import Any, overload
 
 __all__ = ["Texts", "join"]
@@ -41,8 +42,8 @@ class Texts(Sequence[Any]):
 
     def _places(self) -> array[int]:
         if self._ends is None:
-            lengths = map(len, self._joined.split("\n"))
-            self._ends = array("Q", accumulate(lengths, lambda end, length: end + 1 + length))
+            lengths = accumulate(map(len, self._joined.split("\n")))
+            self._ends = array("Q", map(add, lengths, count()))  # a line end stands behind each text
         return self._ends
 
     def __len__(self) -> int:

@@ -183,7 +183,12 @@ class _folder_errors:  # noqa: N801  reads as a function where it is used
 
 def path_of(url: str) -> Path | None:
     """Give the path of a `file://` URL of this machine; None for any other URL."""
-    from urllib.request import url2pathname
+    match = _FILE_URL.match(url)
+    if match is None:
+        return None
+    from urllib.request import url2pathname  # with all of HTTP, which an index does without
 
-    match = re.match(r"file://(?:localhost)?(/[^?#]*)", url)
-    return Path(url2pathname(match[1])) if match else None
+    return Path(url2pathname(match[1]))
+
+
+_FILE_URL = re.compile(r"file://(?:localhost)?(/[^?#]*)")
