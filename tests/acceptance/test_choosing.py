@@ -89,3 +89,10 @@ def test_the_configured_policy_holds_for_every_command(
     assert pins_of(venvery("resolve", *MAIN_JOB, "--config", config).check().stdout) == {**TINY, "idna": "2.10"}
     venvery("sync", *MAIN_JOB, "--config", config, tmp_path / ".venv").check()
     assert installed(tmp_path / ".venv")["idna"] == "2.10"
+
+
+def test_pre_releases_of_one_project_only(venvery: Venvery, index: IndexServer) -> None:
+    index.world.add(make_wheel("idna", "3.99rc1"))
+    assert pins_of(venvery("resolve", *MAIN_JOB).check().stdout) == TINY
+    found = pins_of(venvery("resolve", *MAIN_JOB, "--pre-of", "idna").check().stdout)
+    assert found == {**TINY, "idna": "3.99rc1"}

@@ -216,3 +216,14 @@ def test_a_new_release_is_taken_by_a_new_data_folder(venvery: Venvery, index: In
     index.add(make_wheel("idna", "3.8"))
     fresh = venvery("resolve", "idna", "--data", tmp_path / "other-data").check()
     assert pins_of(fresh.stdout) == {"idna": "3.8"}
+
+
+@pytest.mark.parametrize("mode", ["embedded", "server"])
+def test_a_no_is_told_as_json_too(venvery: Venvery, mode: str, request: pytest.FixtureRequest) -> None:
+    if mode == "server":
+        venvery.env["VENVERY_SERVER"] = request.getfixturevalue("server").url
+    done = venvery("resolve", "django>=5", "asgiref<3", "--json").check(1)
+    said = json.loads(done.stdout)
+    assert said["explanation"]["says"] == said["detail"]
+    assert said["story"].splitlines()[0] == said["detail"] and said["detail"] in done.stderr
+    assert said["explanation"]["because"][0]["says"].startswith("you ask for ")

@@ -20,6 +20,7 @@ def option_fields(arguments: argparse.Namespace, written: IndexOptions | None = 
     """Write how to choose as the `options` of a body; the command line goes before the files."""
     fields: dict[str, Any] = {
         "prereleases": "allow" if arguments.pre or (written is not None and written.pre) else None,
+        "prerelease_projects": _names(arguments.pre_of),
         "strategy": arguments.resolution,
         "preset": arguments.preset,
         "exclude_newer": arguments.exclude_newer,

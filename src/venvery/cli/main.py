@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         code = tell(error)
         if code is None:
             raise
+        if getattr(arguments, "json", False):
+            _tell_as_json(error)
         return code
 
 
@@ -71,6 +73,22 @@ def tell(error: Exception) -> int | None:
         say_error(str(story_of_server or error), error.hint)
         return error.exit_code
     return None
+
+
+def _tell_as_json(error: Exception) -> None:
+    """Print why there is no answer as the server's problem has it, for programs: explanation, story and hint."""
+    problem = getattr(error, "problem", None)
+    explanation = getattr(error, "explanation", None)
+    if explanation is not None:
+        from venvery.resolve.explain import story
+
+        hint = getattr(error, "hint", None)
+        problem = {"detail": str(error), "hint": hint, "explanation": explanation, "story": story(explanation)}
+    if isinstance(problem, dict) and "explanation" in problem:
+        import json
+
+        said = {name: problem.get(name) for name in ("detail", "hint", "explanation", "story")}
+        print(json.dumps(said, indent=2))
 
 
 def _tell_log(evidence: Mapping[str, object]) -> None:

@@ -423,6 +423,7 @@ def _add_files(parser: Parser) -> None:
 def _add_choices(parser: Parser) -> None:
     group = parser.add_argument_group("how to choose")
     group.add_argument("--pre", action="store_true", help="allow pre-releases")
+    group.add_argument("--pre-of", metavar="NAMES", action="append", help="allow pre-releases of these projects")
     group.add_argument(
         "--resolution", choices=("highest", "lowest", "lowest-direct"), help="which versions to prefer"
     )
