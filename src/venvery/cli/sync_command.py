@@ -162,8 +162,8 @@ def _target(arguments: argparse.Namespace, chosen: str) -> tuple[dict[str, str],
 def _identity(arguments: argparse.Namespace, chosen: str) -> list[Any]:
     """Name everything beside the requirements that decides what is made."""
     names = (
-        "platform", "prefix", "bytecode", "relocatable", "key", "pre", "pre_of", "resolution", "preset", "exclude_newer",
-        "only_binary", "no_binary", "keep", "upgrade_package", "override", "exclude", "source",
+        "platform", "prefix", "bytecode", "relocatable", "key", "pre", "pre_of", "resolution", "preset",
+        "exclude_newer", "only_binary", "no_binary", "keep", "upgrade_package", "override", "exclude", "source",
         "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
     )  # fmt: skip
     values: list[Any] = [getattr(arguments, name) for name in names]
