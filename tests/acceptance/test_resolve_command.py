@@ -13,7 +13,7 @@ import pytest
 import yaml
 from packaging.pylock import Pylock
 
-from tests.acceptance.helpers import TINY, asks, check_environment, installed, refuses
+from tests.acceptance.helpers import TINY, asks, check_environment, installed
 from tests.support.index_server import IndexServer, Settings
 from tests.support.machine import find_uv
 from tests.support.running import Venvery, clean_environment
@@ -179,9 +179,13 @@ def test_every_kind_of_index_gives_the_same_answer(
 
 
 def test_an_index_without_hashes(venvery: Venvery, index: IndexServer, tmp_path: Path) -> None:
-    """What it lists can be installed; what needs hashes says that there are none."""
+    """What it lists can be installed; hashes are made from the files, and the one who asks is told so."""
     index.settings = Settings(formats="html", hashes=False)
-    refuses(venvery("resolve", "idna"), 2, "idna-3.7", "hash")
+    resolved = venvery("resolve", "idna").check()
+    file = index.world.file("idna-3.7-py3-none-any.whl")
+    assert file is not None
+    assert f"--hash=sha256:{file.file.sha256}" in resolved.stdout
+    assert "hashes in this lock were made from the files" in resolved.stderr
     venvery("sync", *MAIN_JOB, tmp_path / "env").check()
     check_environment(tmp_path / "env", TINY)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import packaging
 import pytest
 
 from tests.support.index_server import IndexServer
@@ -334,7 +335,8 @@ def test_an_ordinary_user_has_it_too(sandbox: Sandbox, tmp_path: Path) -> None:
     shown = Path("/tmp") / f"venvery-test-{os.getpid()}"
     shown.mkdir(mode=0o755)
     try:
-        subprocess.run(["cp", "-r", str(Path(__file__).parents[2] / "src" / "venvery"), str(shown)], check=True)
+        for package in (Path(__file__).parents[2] / "src" / "venvery", Path(packaging.__file__).parent):
+            subprocess.run(["cp", "-r", str(package), str(shown)], check=True)
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", system, "-c", code, str(shown)],
             capture_output=True,
