@@ -36,6 +36,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         _add_outdated,
         _add_record,
         _add_mirror,
+        _add_export,
+        _add_import,
         _add_serve,
         _add_target,
         _add_relocate,
@@ -150,6 +152,24 @@ def _add_mirror(choices: Choices, commands: Commands) -> None:
     parser.add_argument("--view", metavar="NAME", help="the view of the sources to look at (default: default)")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     _add_choices(parser)
+    _add_sources(parser, server=False)
+
+
+def _add_export(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "export", "Write what a view has, as far as it is here, into one file.")
+    parser.add_argument("file", metavar="FILE", help="where it goes; a tar")
+    parser.add_argument("--view", metavar="NAME", help="the view (default: default)")
+    parser.add_argument("--have", metavar="INVENTORY", help="leave out the bytes of what the other side has")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    _add_sources(parser, server=False)
+
+
+def _add_import(choices: Choices, commands: Commands) -> None:
+    parser = _command(choices, commands, "import", "Check an export, and list all of it in a hosted source.")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="what `venvery export` wrote")
+    parser.add_argument("--to", metavar="SOURCE", help="the hosted source (default: the first one)")
+    parser.add_argument("--inventory", action="store_true", help="print what is here, for `export --have`")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     _add_sources(parser, server=False)
 
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from venvery.services.attesting import Attester
     from venvery.services.build_requests import JobDesk
     from venvery.services.building import Builds
+    from venvery.services.carrying import Carried
     from venvery.services.keeping import Keeper, Pruned
     from venvery.services.known_environments import KnownEnvironment
     from venvery.services.mirroring import Mirrored
@@ -335,6 +336,35 @@ class House:
         from venvery.services.mirroring import mirror
 
         return await mirror(self, self._blobs, body, targets, all_files=all_files)
+
+    async def export(self, path: Path, *, view: str | None, have: frozenset[str]) -> Carried:
+        """Write what is here of what a view lists into one file, asking no index. Raises `StorageFailed`."""
+        from venvery.services.carrying import write_export
+
+        serving = self.serving(view)
+        catalog = self.views.get(view).catalog
+        names = await asyncio.to_thread(catalog.names)
+        held = [found.listing for name in names if (found := await catalog.held(name)) is not None]
+        listed = [(listing, await serving.simple.learnt(listing)) for listing in held]
+        return await asyncio.to_thread(write_export, path, listed, self._blobs, have)
+
+    async def take_in(self, path: Path, *, source: str | None, who: str) -> Carried:
+        """List an export's files in a hosted source; the first one for None. Raises as `carrying.take_in` does."""
+        from venvery.services.carrying import take_in
+
+        hosted = [spec.name for spec in self.catalog.sources if spec.kind == "hosted"]
+        into = source or (hosted[0] if hosted else "")
+        if into not in hosted:
+            raise NotFound(
+                f"there is no hosted source {into!r}", hint='name one in the configuration, with kind = "hosted"'
+            )
+        return await asyncio.to_thread(take_in, path, self._database, self._blobs, source=into, who=who)
+
+    def inventory(self) -> str:
+        """Write down which uploaded and imported files are here."""
+        from venvery.services.carrying import inventory
+
+        return inventory(self._database)
 
     def serving(self, view: str | None = None) -> Serving:
         """Give a view as an index; None: the default one.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from venvery.errors import FileExists, NotFound, UploadRefused
 from venvery.storage.journal import Note, write_down
+from venvery.storage.transactions import upsert
 
 if TYPE_CHECKING:
     from venvery.storage.database import Database
     from venvery.storage.transactions import Transaction
 
-__all__ = ["Hosted", "HostedFile", "HostedProject", "NewFile"]
+__all__ = ["Hosted", "HostedFile", "HostedProject", "NewFile", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ class HostedFile(NewFile):
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that comes from another server, with what was said of it there."""
+
+    file: NewFile
+    uploaded_at: float | None
+    """When it was uploaded or first seen there; None: as of now."""
+    yanked: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostedProject:
     """A project of a hosted source."""
 
@@ -84,6 +96,7 @@ _ADD_FILE = (
     f"INSERT INTO hosted_files ({', '.join(_NEW)}, uploaded_at, uploaded_by) "
     f"VALUES ({', '.join(':' + name for name in _NEW)}, :now, :who)"
 )
+_HELD = upsert("files", ("file", "digest", "size", "obtained_at"), key=("file",))
 _RELEASE = """SELECT r.yanked FROM hosted_releases r WHERE r.source = :source AND r.project = :project
 AND r.version = :version"""
 _YANK = """UPDATE hosted_releases SET yanked = :reason
@@ -221,6 +234,36 @@ class Hosted:
                     promoted.append(file.filename)
             return promoted
 
+    def take(
+        self, files: Sequence[Taken], states: Mapping[str, tuple[str, str | None]], *, source: str, who: str
+    ) -> int:
+        """List files that come from another server, all of them or none, and give how many were not there before.
+
+        `states` has the status of projects, as (status, reason). Raises `FileExists` as `add` does.
+        """
+        with self._database.change(lasting=True) as transaction:
+            now = self._database.clock()
+            new = [one for one in files if _is_new(transaction, one.file, one_sdist=False)]
+            for one in new:
+                file = one.file
+                _insert(transaction, file, file.project, who, now if one.uploaded_at is None else one.uploaded_at)
+                _hold(transaction, file, now)
+                if one.yanked is not None:
+                    about = {"source": source, "project": file.project, "version": file.version}
+                    transaction.do(_YANK, reason=one.yanked, **about)
+                detail = f"sha256:{file.sha256}"
+                note = Note("import", source, file.project, file.version, file.filename, detail)
+                write_down(transaction, now, who, note)
+            for project, (status, reason) in states.items():
+                transaction.do(_SET_STATUS, status=status, reason=reason, source=source, project=project)
+            return len(new)
+
+    def digests(self) -> list[str]:
+        """List the SHA-256 (hex) of all files that are there, sorted."""
+        sql = "SELECT DISTINCT sha256 FROM hosted_files WHERE removed_at IS NULL ORDER BY sha256"
+        with self._database.look() as transaction:
+            return [row[0] for row in transaction.rows(sql)]
+
     def set_status(self, source: str, project: str, status: str, *, reason: str | None, who: str) -> None:
         """Set the status of a project (PEP 792). Raises `NotFound`."""
         about = {"source": source, "project": project}
@@ -233,7 +276,19 @@ class Hosted:
             write_down(transaction, self._database.clock(), who, Note("status", source, project, detail=detail))
 
 
-def _is_new(transaction: Transaction, file: NewFile) -> bool:
+def _hold(transaction: Transaction, file: NewFile, now: float) -> None:
+    """Hold a file's blobs by a row of now: one with the old time of its upload does not show that it is new.
+
+    Whoever removes blobs in this moment looks for rows that were written since it began.
+    """
+    rows = [(file.sha256, f"sha256:{file.sha256}", file.size)]
+    if file.metadata is not None:
+        rows.append((f"metadata:{file.sha256}", file.metadata, file.metadata_size or 0))
+    for key, digest, size in rows:
+        transaction.do(_HELD, file=key, digest=digest, size=size, obtained_at=now)
+
+
+def _is_new(transaction: Transaction, file: NewFile, *, one_sdist: bool = True) -> bool:
     """Tell whether a file is to be added, and not the same as one that is there."""
     taken = transaction.row(_TAKEN, source=file.source, slot=file.slot, filename=file.filename)
     if taken is not None:
@@ -247,7 +302,7 @@ def _is_new(transaction: Transaction, file: NewFile) -> bool:
             return False
         said = "with other bytes" if filename == file.filename else f"under the name {filename}"
         raise FileExists(f"File already exists: {file.filename}, {said}", hint="upload it as a new version")
-    if file.filename.endswith(".tar.gz"):
+    if one_sdist and file.filename.endswith(".tar.gz"):
         about = {"source": file.source, "project": file.project, "version": file.version}
         other = transaction.value(_SDIST, **about)
         if other is not None:
