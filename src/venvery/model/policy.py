@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -82,7 +83,24 @@ def blocked_words(reason: str) -> str:
     return "blocked by the administrator" + (f" ({reason})" if reason else "")
 
 
-@dataclass(frozen=True, slots=True)
+class _ByName:
+    """Rules, found by the project's name: there may be thousands, and each request asks for many names."""
+
+    def __init__(self, rules: Iterable[ReleaseRule]) -> None:
+        self._exact: dict[str, list[ReleaseRule]] = {}
+        self._patterns: list[ReleaseRule] = []
+        for rule in rules:
+            if "*" in rule.pattern:
+                self._patterns.append(rule)
+            else:
+                self._exact.setdefault(rule.pattern, []).append(rule)
+
+    def __call__(self, project: str) -> list[ReleaseRule]:
+        """Give the rules on a project."""
+        return [*self._exact.get(project, ()), *(rule for rule in self._patterns if covers(rule.pattern, project))]
+
+
+@dataclass(frozen=True)
 class ReleasePolicy:
     """Which releases are offered to whoever asks; no request can change it."""
 
@@ -97,7 +115,15 @@ class ReleasePolicy:
     def __bool__(self) -> bool:
         return bool(self.blocked) or self.allowed is not None or self.cool_down is not None
 
-    @property
+    @cached_property
+    def _blocking(self) -> _ByName:
+        return _ByName(self.blocked)
+
+    @cached_property
+    def _allowing(self) -> _ByName:
+        return _ByName(self.allowed or ())
+
+    @cached_property
     def identity(self) -> str:
         """Names the policy: with another one, equal requests have other answers."""
         said = [[rule.pattern, rule.specifier, rule.reason] for rule in self.blocked]
@@ -116,12 +142,10 @@ class ReleasePolicy:
         """Give what is said of a project."""
         if not self:
             return _NOTHING
-        allowed = None
-        if self.allowed is not None:
-            allowed = tuple(rule.specifier for rule in self.allowed if covers(rule.pattern, project))
+        allowed = None if self.allowed is None else tuple(rule.specifier for rule in self._allowing(project))
         waits = self.cool_down and not any(covers(pattern, project) for pattern in self.cool_down_exempt)
         return ProjectPolicy(
-            blocked=tuple(rule for rule in self.blocked if covers(rule.pattern, project)),
+            blocked=tuple(self._blocking(project)),
             allowed=allowed,
             cool_down=self.cool_down if waits else None,
         )
