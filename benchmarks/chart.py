@@ -100,7 +100,7 @@ def line_chart(title: str, subtitle: str, lines: Sequence[Line], *, across: str)
     """Draw lines on two logarithmic axes, each named at its end."""
     xs, ys = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
     x_axis, y_axis = _powers(xs), _powers(ys)
-    left, width, height = 70, 70 + _PLOT + 260, _TOP + _HEIGHT + 50
+    left, width, height = 70, 70 + _PLOT + 300, _TOP + _HEIGHT + 50
 
     def place(x: float, y: float) -> tuple[float, float]:
         right = (log10(x) - x_axis[0]) / (x_axis[-1] - x_axis[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from tests.support.running import ServerProcess, Venvery
 from tests.support.wheels import make_wheel
 from venvery.config import Limits
 from venvery.errors import LimitExceeded
+from venvery.services.bench import Bench, Budget
 
 PIGEONS = 10
 HARD = {"requirements": [f"pigeon-{n}" for n in range(PIGEONS + 1)], "target": TARGET}
@@ -64,26 +64,33 @@ def test_a_graph_that_blows_up(
     in_house(data_dir, index, work, limits=limits)
 
 
-def test_hard_requests_leave_room_for_others(index: IndexServer, data_dir: Path) -> None:
+def test_hard_requests_leave_room_for_others(
+    index: IndexServer, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, whoever asks for little is answered before any of them is."""
     add_pigeons(index)
     index.world.add(make_wheel("aside", "1"))
+    budgets: list[Budget] = []
 
-    async def work(opened: Opened) -> float:
+    def noted(bench: Bench) -> Budget:
+        budgets.append(Budget(bench.limits))
+        return budgets[-1]
+
+    async def work(opened: Opened) -> None:
         await ask(opened)
+        monkeypatch.setattr(Bench, "budget", noted)
         hard = [asyncio.ensure_future(ask(opened, HARD | {"constraints": [f"hole-1<{n + 90}"]})) for n in range(8)]
-        await asyncio.sleep(0.3)
-        assert not any(one.done() for one in hard), "they have to be hard, or this shows nothing"
-        began = time.monotonic()
+        while len(budgets) < len(hard) or not all(budget.hard for budget in budgets):
+            await asyncio.sleep(0.01)  # until each has had its first turn, and is among the patient
         assert await ask(opened) == (TINY, True)
         assert await ask(opened, {"requirements": ["aside"], "target": TARGET}) == ({"aside": "1"}, False)
-        waited = time.monotonic() - began
+        assert not any(one.done() for one in hard)
         for one in hard:
             one.cancel()
         outcomes = await asyncio.gather(*hard, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError | LimitExceeded) for one in outcomes)
-        return waited
+        assert all(isinstance(one, asyncio.CancelledError) for one in outcomes)
 
-    assert in_house(data_dir, index, work, limits=Limits(solver_seconds=0.5)) < 1.0
+    in_house(data_dir, index, work, limits=Limits(solver_seconds=20))
 
 
 # over HTTP
@@ -137,10 +144,8 @@ def test_ten_thousand_requirements_are_refused_or_answered(server: ServerProcess
     plenty = {"requirements": [f"django>=1.{n % 9}" for n in range(10_001)]}
     assert post(server, plenty)[1]["limit"] == "requirements"
     plenty["requirements"].pop()
-    began = time.monotonic()
     status, lock = post(server, plenty | {"target": TARGET})
     assert (status, {pin["project"] for pin in lock["pins"]}) == (200, {"django", "asgiref", "sqlparse"})
-    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("depth", [50, 99, 200, 1_000, 5_000])
@@ -168,11 +173,11 @@ def test_hard_requests_hold_up_nobody(limited: ServerProcess) -> None:
             others.submit(post, limited, HARD | {"constraints": [f"hole-1<{n + 90}"]})  # six requests, not one
             for n in range(6)
         ]
-        time.sleep(0.3)
-        answered = 0
-        while not all(one.done() for one in hard) and answered < 40:
+        asked = answered = 0
+        while not all(one.done() for one in hard):
             assert post(limited, JOB)[0] == 200
-            assert post(limited, {"requirements": [f"idna<{answered + 50}"], "target": TARGET})[0] == 200
-            answered += 1
-        assert answered >= 5  # while the hard ones were being worked on
+            assert post(limited, {"requirements": [f"idna<{asked + 50}"], "target": TARGET})[0] == 200
+            asked += 1
+            answered += not all(one.done() for one in hard)
+        assert answered, "while some of the hard ones were still being worked on"
         assert {one.result()[1]["limit"] for one in hard} == {"solver-seconds"}

@@ -42,10 +42,13 @@ class Budget:
         self._steps += 1
         if self._steps > self._limits.solver_decisions:
             raise _exceeded("solver-decisions", self._limits.solver_decisions, "steps of the solver")
-        # Time of this thread alone: that others are busy too is not the fault of this search.
+        if time.monotonic() < self._pause_at:
+            return False
+        # Time of this thread alone: that others are busy too is not the fault of this search. It is looked at
+        # once in a turn, for that takes longer than all else here.
         if self._seconds + time.thread_time() - self._began > self._limits.solver_seconds:
             raise _exceeded("solver-seconds", self._limits.solver_seconds, "seconds of solving")
-        return time.monotonic() >= self._pause_at
+        return True
 
     def advance(self, search: Search) -> Need | Resolution:
         """Go on with a search until it needs something, pauses or ends. Raises what the search raises."""
@@ -64,13 +67,13 @@ class Bench:
     """Threads in which searches run."""
 
     def __init__(self, limits: Limits, *, quick: int = 2, patient: int = 1) -> None:
-        self._limits = limits
+        self.limits = limits
         self._quick = ThreadPoolExecutor(quick, "quick-search")
         self._patient = ThreadPoolExecutor(patient, "hard-search")
 
     def budget(self) -> Budget:
         """Give the budget of one search."""
-        return Budget(self._limits)
+        return Budget(self.limits)
 
     async def advance(self, search: Search, budget: Budget) -> Need | Resolution:
         """Run a search until it needs something or ends. Raises what the search raises."""
