@@ -7,7 +7,7 @@ version of a mask is `mask.bit_length() - 2`, and sets are joined, cut and compa
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, overload
 
@@ -70,7 +70,7 @@ class Universe:
         places: list[list[int]] = [[] for _ in order]
         for place, number in enumerate(files.version_of):
             places[number].append(place)
-        self.by_version: Sequence[tuple[DistFile, ...]] = _ByVersion(files, [places[number] for number in order])
+        self.by_version = _ByVersion(files, [places[number] for number in order])
         """The files of each version, in the order of the listing."""
         self.rank: dict[Version, int] = {version: i for i, version in enumerate(self.versions)}
         self.full: int = (1 << (len(self.versions) + 1)) - 1
@@ -197,6 +197,15 @@ class Universe:
             self._groups = self._group(self._table)
         return self._groups
 
+    def select(self, rank: int, serves: Callable[[Kind, str, str | None], bool]) -> list[DistFile]:
+        """Give those files of a version whose group serves."""
+        files, pythons = self._table, self._table.pythons
+        return [
+            files[place]
+            for place in self.by_version.places(rank)
+            if serves(*files.kinds[files.kind_of[place]][:2], None if pythons is None else pythons[place])
+        ]
+
     def _group(self, files: FileTable) -> dict[Group, tuple[int, int]]:
         bits = [2 << self.rank[version] for version in files.versions]
         nothing = (None,) * len(files)
@@ -241,6 +250,10 @@ class _ByVersion(Sequence[tuple[DistFile, ...]]):
         if isinstance(rank, slice):
             return [self[one] for one in range(*rank.indices(len(self)))]
         return tuple(self._files[place] for place in self._places[rank])
+
+    def places(self, rank: int) -> list[int]:
+        """Give the places of a version's files in the table."""
+        return self._places[rank]
 
 
 class MemoryShelf:

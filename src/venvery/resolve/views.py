@@ -203,7 +203,10 @@ class View:
         return known
 
     def _usable_files(self, version: int) -> tuple[DistFile, ...]:
-        fine = [file for file in self.universe.by_version[version] if self.why_not_file(file) is None]
+        if self.rules.by_group:  # then those that are out need not even be made
+            fine = self.universe.select(version, self._serves)
+        else:
+            fine = [file for file in self.universe.by_version[version] if self.why_not_file(file) is None]
         kept = [file for file in fine if file.yanked is None] or fine
         wheels = sorted((file for file in kept if file.kind == "wheel"), key=self.file_order)
         return (*wheels, *(file for file in kept if file.kind == "sdist"))
@@ -232,6 +235,8 @@ class View:
         """Give what a version depends on, or why it is out; None when its metadata has to be fetched first."""
         known = self._dependencies.get(version)
         if known is None:
+            if not self.universe.known:
+                return None
             file = self.metadata_file(version)
             metadata = self.metadata(file)
             if metadata is None:
