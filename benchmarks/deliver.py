@@ -1,14 +1,16 @@
 """Times the way from a lock to an environment: beside uv, pip, `curl | tar` and the physical floor.
 
-    python benchmarks/deliver.py --sizes small,medium --runs 5
-    python benchmarks/deliver.py --parts first-import,link --sizes small
-    python benchmarks/deliver.py --scratch /dev/shm
+    python benchmarks/deliver.py --mirror DIR --scratch /dev/shm
+    python benchmarks/deliver.py --parts first-import,link --sizes small --runs 7
 
 Needs uv, and once the index that pip on this machine is configured for: the wheels are fetched into `--mirror`
 and served from there on loopback, to every contestant alike. Parts: `first-import` (until the first import has
-run, less what that import takes when everything is in place), `install` (installing alone, without bytecode),
-`store` (with a local layer store, beside `cp -al`), `link` (as first-import, through 50 ms and
-200 Mbit/s), `server`.
+run, less what that import takes when everything is in place), `fuzzy` (the same from requirements), `install`
+(installing alone, without bytecode), `store` (with a local layer store, beside `cp -al`), `link` (as first-import,
+through 50 ms and 200 Mbit/s), `server` (first byte, bytes per second beside nginx, memory).
+
+What is measured goes to `results/deliver.json`, part by part, and the report is written anew from all of it: so a
+part can be measured again by itself.
 """
 
 from __future__ import annotations
@@ -21,308 +23,242 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from chart import Bar, bar_chart  # noqa: E402
+from delivery_ways import (  # noqa: E402
+    ENVIRONMENTS,
+    PYTHON,
+    Lab,
+    fill_mirror,
+    first_import,
+    from_store,
+    fuzzy,
+    install,
+    process,
+)
+from sending import (  # noqa: E402
+    download,
+    find_nginx,
+    key_of,
+    memory_under_downloads,
+    nginx,
+    post_first_byte,
+)
 from tests.support.index_server import closed_port  # noqa: E402
 from tests.support.machine import find_uv  # noqa: E402
-from tests.support.public_index import configured_index  # noqa: E402
 from tests.support.running import Venvery, clean_environment  # noqa: E402
-from timing import Contestant, Measured, machine, measure, run  # noqa: E402
+from timing import machine, measure, run  # noqa: E402
 
 from venvery.client.pack import pack  # noqa: E402
 
-PARTS = ("first-import", "install", "store", "link", "server")
-BASE = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-ENVIRONMENTS = {
-    "small": (("django", "requests"), "import django, requests"),
-    "medium": (("fastapi[standard]", "sqlalchemy", "pandas"), "import fastapi, sqlalchemy, pandas"),
-    "large": (
-        ("jupyterlab", "scikit-learn", "matplotlib", "pyarrow"),
-        "import jupyterlab, sklearn, matplotlib.pyplot, pyarrow",
-    ),
+TITLES = {
+    "first-import": "Bare machine, lock known: until the first import, beyond that import with all in place",
+    "fuzzy": "Bare machine, from requirements, warm server: until the first import, counted as above",
+    "install": "Installing alone",
+    "store": "With what the machine has seen before",
+    "link": "Until the first import, through a link of 50 ms and 200 Mbit/s, counted as above",
+    "server": "The server alone",
 }
+BEYOND = ("first-import", "fuzzy", "link")
+"""Parts in which the import alone is taken off."""
+GOALS = (
+    ("first-import", "uv pip sync, cold cache", "venvery sync", 6.0),
+    ("first-import", "uv pip sync, warm cache", "venvery sync", 5.0),
+    ("first-import", "uv pip sync --compile-bytecode, cold cache", "venvery sync", 10.0),
+    ("first-import", "python -m venv && pip install", "venvery sync", 10.0),
+    ("fuzzy", "uv pip install -r, cold cache", "venvery sync -r", 6.0),
+    ("install", "uv pip sync, cold cache", "venvery sync --no-bytecode", 2.0),
+    ("store", "uv pip sync, warm cache", "venvery sync, 90 % in the store, without bytecode", 1.0),
+    ("store", "the floor: cp -al", "venvery sync, 100 % in the store", 1 / 1.2),
+)
+"""Part, the other, ours, and how many times as long the other is to take."""
 
-Job = Callable[[Path], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Lab:
-    """Everything that the contestants for one environment need."""
-
-    size: str
-    scratch: Path
-    env: dict[str, str]
-    uv: Path
-    pyz: Path
-    index: str
-    server: str
-    lock: Path
-    """requirements.txt with hashes."""
-    pylock: Path
-    code: str
-
-    def use(self, folder: Path, made: str = "env") -> None:
-        """Do what the person waits for: the first import."""
-        run([folder / made / "bin/python", "-c", self.code], self.env, folder)
-
-    def through(self, ports: dict[str, int]) -> Lab:
-        """Give the same lab with its servers behind a link."""
-        return replace(
-            self, index=f"http://127.0.0.1:{ports['index']}/simple/", server=f"http://127.0.0.1:{ports['server']}"
-        )
-
-    # How the contestants make `folder/env`
-
-    def by_venvery(self, *options: str, store: Path | None = None, pyz: bool = False) -> Job:
-        """Make it with `venvery sync`, installed or as the single file."""
-        words = [BASE, "-I", self.pyz] if pyz else [Path(sys.executable).parent / "venvery"]
-
-        def job(folder: Path) -> None:
-            env = self.env | {"VENVERY_CACHE_DIR": str(store or folder / "cache")}
-            more = ["--server", self.server, "--python", BASE, *options]
-            run([*words, "sync", *more, self.pylock, folder / "env"], env, folder)
-
-        return job
-
-    def by_curl(self) -> Job:
-        """Make it with curl and tar."""
-
-        def job(folder: Path) -> None:
-            (folder / "env").mkdir()
-            url = f"{self.server}/v1/environments?python={PYTHON}&prefix={folder}/env"
-            line = (
-                f"curl -sSf --data-binary @{self.lock} -H 'Accept: application/x-tar+zstd' '{url}'"
-                " | tar --zstd -x -C env"
-            )
-            run(["bash", "-o", "pipefail", "-c", line], self.env, folder)
-
-        return job
-
-    def by_uv(self, *options: str, cache: Path | None = None) -> Job:
-        """Make it with `uv venv` and `uv pip sync`."""
-
-        def job(folder: Path) -> None:
-            env = self.env | {"UV_CACHE_DIR": str(cache or folder / "cache"), "VIRTUAL_ENV": str(folder / "env")}
-            run([self.uv, "venv", "-q", "--python", BASE, folder / "env"], env, folder)
-            index = ("--default-index", self.index)
-            run([self.uv, "pip", "sync", "-q", *index, *options, self.lock], env, folder)
-
-        return job
-
-    def by_pip(self) -> Job:
-        """Make it with `python -m venv` and pip."""
-
-        def job(folder: Path) -> None:
-            env = self.env | {"PIP_CACHE_DIR": str(folder / "cache"), "PIP_INDEX_URL": self.index}
-            run([BASE, "-m", "venv", folder / "env"], env, folder)
-            run([folder / "env/bin/pip", "install", "-q", "--no-deps", "-r", self.lock], env, folder)
-
-        return job
-
-    def then_use(self, job: Job) -> Job:
-        """Make it, and import what it is for."""
-
-        def both(folder: Path) -> None:
-            job(folder)
-            self.use(folder)
-
-        return both
-
-    def warmed(self, job: Callable[[Path], Job], name: str) -> Path:
-        """Fill a cache by doing a job once with it."""
-        cache = self.scratch / f"warm-{name}-{self.size}"
-        self.once(job(cache))
-        return cache
-
-    def once(self, job: Job) -> Path:
-        """Do a job in a folder of its own and keep it."""
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        job(folder)
-        return folder
+Results = dict[str, dict[str, Any]]
+"""Part → size → {"seconds": {contestant: [s]}, "ours": [contestant], "about": text}, and further for `server`."""
 
 
-# The parts
+def measure_part(part: str, lab: Lab, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a part for one environment."""
+    makers = {"first-import": first_import, "link": first_import, "fuzzy": fuzzy, "install": install}
+    found = makers.get(part, from_store)(lab)
+    if options.fast:
+        found = [one for one in found if one.rounds > options.runs]
+    before = os.getloadavg()[0]
+    measured = measure(found, options.runs, lab.scratch, keep=False)
+    return {
+        "seconds": {one.contestant.name: one.seconds for one in measured},
+        "ours": [one.contestant.name for one in measured if one.contestant.ours],
+        "about": f"{options.runs} rounds, {_now()}, load {before:.1f} before and {os.getloadavg()[0]:.1f} after",
+    }
 
 
-def first_import(lab: Lab, slow: bool = True) -> list[Contestant]:
-    """Bare machine, lock known, until the first import has run."""
-    warm = lab.warmed(lambda cache: lab.by_uv(cache=cache), "uv")
-    lab.once(lab.by_venvery())
-    lab.once(lab.by_curl())
-    ready = lab.once(lab.then_use(lab.by_venvery()))
-    found = [
-        Contestant("import alone, all in place", lambda folder: lab.use(ready)),
-        Contestant("venvery sync", lab.then_use(lab.by_venvery()), ours=True),
-        Contestant("venvery.pyz sync", lab.then_use(lab.by_venvery(pyz=True)), ours=True),
-        Contestant("curl | tar --zstd", lab.then_use(lab.by_curl()), ours=True),
-        Contestant("uv pip sync, cold cache", lab.then_use(lab.by_uv())),
-        Contestant("uv pip sync, warm cache", lab.then_use(lab.by_uv(cache=warm))),
-    ]
-    if slow:
-        compiling = lab.then_use(lab.by_uv("--compile-bytecode"))
-        found.append(Contestant("uv pip sync --compile-bytecode, cold cache", compiling))
-        found.append(Contestant("python -m venv && pip install", lab.then_use(lab.by_pip())))
-    return found
+def measure_server(lab: Lab, pid: int, scratch: Path, runs: int) -> dict[str, Any]:
+    """Measure the server as a sender."""
+    before = os.getloadavg()[0]
+    key, layers = key_of(lab.server, lab.pylock.read_text(), PYTHON)
+    url = f"{lab.server}/v1/environments/{key}.tar.zst?prefix=/srv/env"
+    post_first_byte(lab.server, lab.pylock.read_text(), PYTHON, 3)
+    posts = post_first_byte(lab.server, lab.pylock.read_text(), PYTHON, runs * 4)
+    ours, theirs = [], []
+    program = find_nginx()
+    with contextlib.ExitStack() as stack:
+        other = None
+        if program is not None:
+            port = closed_port()
+            folder = Path(tempfile.mkdtemp(dir=scratch))
+            root = stack.enter_context(nginx(program, folder, port))
+            run(["curl", "-sSf", "-o", root / "env.tar.zst", url], lab.env)
+            other = f"http://127.0.0.1:{port}/env.tar.zst"
+        for _ in range(runs * 4):
+            ours.append(download(url))
+            if other is not None:
+                theirs.append(download(other))
+    memory = memory_under_downloads(pid, url, 50, 12)
+    return {
+        "layers": layers,
+        "megabytes": ours[0].size / 1e6,
+        "post": posts,
+        "get": [one.first_byte for one in ours],
+        "rate": [one.size / one.seconds / 1e9 for one in ours],
+        "nginx": [one.size / one.seconds / 1e9 for one in theirs],
+        "memory": memory,
+        "about": f"{runs * 4} downloads, {_now()}, load {before:.1f} before and {os.getloadavg()[0]:.1f} after",
+    }
 
 
-def install(lab: Lab) -> list[Contestant]:
-    """Installing alone, without bytecode on both sides."""
-    warm = lab.warmed(lambda cache: lab.by_uv(cache=cache), "uv")
-    ready = lab.once(lab.by_venvery("--no-bytecode"))
-    stream = ready / "env.tar"
-    run(["tar", "-cf", stream, "-C", ready, "env"], lab.env)
-    return [
-        Contestant("venvery sync --no-bytecode", lab.by_venvery("--no-bytecode"), ours=True),
-        Contestant("venvery.pyz sync --no-bytecode", lab.by_venvery("--no-bytecode", pyz=True), ours=True),
-        Contestant("uv pip sync, cold cache", lab.by_uv()),
-        Contestant("uv pip sync, warm cache", lab.by_uv(cache=warm)),
-        Contestant("the floor: tar -x from memory", lambda folder: run(["tar", "-xf", stream], lab.env, folder)),
-    ]
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
 
 
-def from_store(lab: Lab) -> list[Contestant]:
-    """With a local layer store, all of it or nine tenths there."""
-    warm = lab.warmed(lambda cache: lab.by_uv(cache=cache), "uv")
-    store = lab.warmed(lambda cache: lab.by_venvery(store=cache), "store")
-    bare = lab.warmed(lambda cache: lab.by_venvery("--no-bytecode", store=cache), "bare-store")
-    ready = lab.once(lab.by_venvery(store=store)) / "env"
-    return [
-        Contestant("venvery sync, 100 % in the store", lab.by_venvery(store=store), ours=True),
-        Contestant("the same, without bytecode", lab.by_venvery("--no-bytecode", store=bare), ours=True),
-        Contestant(
-            "venvery sync, 90 % in the store, without bytecode",
-            lambda folder: lab.by_venvery("--no-bytecode", store=folder / "store")(folder),
-            lambda folder: _most_of(bare, folder / "store"),
-            ours=True,
-        ),
-        Contestant("venvery sync, unchanged", lab.by_venvery(store=store), lab.by_venvery(store=store), ours=True),
-        Contestant("uv pip sync, warm cache", lab.by_uv(cache=warm)),
-        Contestant("the floor: cp -al", lambda folder: run(["cp", "-al", ready, folder / "env"], lab.env)),
-    ]
+# The report
 
 
-def _most_of(store: Path, to: Path) -> None:
-    """Copy a store but for a tenth of its layers."""
-    shutil.copytree(store, to, symlinks=True, copy_function=os.link)
-    layers = sorted((to / "store-2/layers").iterdir())
-    for layer in layers[:: 10 if len(layers) >= 10 else len(layers)]:
-        shutil.rmtree(layer)
+def medians(part: str, found: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Give median, fastest and slowest of each contestant, beyond the import alone where that is taken off."""
+    seconds: dict[str, list[float]] = dict(found["seconds"])
+    alone = 0.0
+    if part in BEYOND:
+        alone = median(seconds.pop("import alone, all in place"))
+    return {
+        name: tuple(max(0.0, value - alone) for value in (median(values), min(values), max(values)))
+        for name, values in seconds.items()
+    }  # type: ignore[return-value]
 
 
-# What they come to
-
-
-def excess(measured: Sequence[Measured]) -> list[Measured]:
-    """Take away what the import takes when everything is in place; it is the first."""
-    alone = measured[0].median
-    return [Measured(one.contestant, [max(0.0, s - alone) for s in one.seconds]) for one in measured[1:]]
-
-
-def table(measured: Sequence[Measured], beside: str) -> str:
+def table(part: str, size: str, found: dict[str, Any]) -> str:
     """Write a Markdown table: seconds, and how many times as long each takes as the first of ours."""
-    first = next(one for one in measured if one.contestant.ours)
-    lines = [f"| {beside} | median, s | fastest | beside the first of ours |", "| --- | ---: | ---: | ---: |"]
-    for one in measured:
-        bold = "**" if one.contestant.ours else ""
-        name = one.contestant.name.replace("|", "\\|")
-        times = f"{one.median / first.median:.1f}×" if one is not first and first.median else ""
-        lines.append(f"| {name} | {bold}{one.median:.2f}{bold} | {min(one.seconds):.2f} | {times} |")
-    return "\n".join(lines) + "\n"
+    rows = medians(part, found)
+    first = rows[found["ours"][0]][0]
+    lines = [f"| {size} | median, s | fastest | slowest | beside the first of ours |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for name, (middle, low, high) in rows.items():
+        bold = "**" if name in found["ours"] else ""
+        times = f"{middle / first:.1f}×" if name != found["ours"][0] and first else ""
+        shown = name.replace("|", "\\|")
+        lines.append(f"| {shown} | {bold}{middle:.2f}{bold} | {low:.2f} | {high:.2f} | {times} |")
+    note = f"{found['about']}."
+    if part in BEYOND:
+        note += f" The import alone takes {median(found['seconds']['import alone, all in place']):.2f} s."
+    return "\n".join([*lines, "", note, ""])
 
 
-def picture(path: Path, title: str, subtitle: str, measured: Sequence[Measured]) -> None:
-    """Draw what was measured."""
-    bars = [Bar(m.contestant.name, m.median, min(m.seconds), max(m.seconds), m.contestant.ours) for m in measured]
-    path.write_text(bar_chart(title, subtitle, bars), encoding="utf-8")
+def goals(results: Results) -> str:
+    """Write what was aimed at beside what was reached."""
+    lines = ["| | ours against | aimed at | reached |", "| --- | --- | ---: | ---: |"]
+    for part, other, ours, aim in GOALS:
+        for size, found in results.get(part, {}).items():
+            rows = medians(part, found)
+            if other in rows and ours in rows and rows[ours][0]:
+                ratio = rows[other][0] / rows[ours][0]
+                mark = "✓" if ratio >= aim else "✗"
+                shown = other.replace("|", "\\|")
+                lines.append(f"| {size}: {ours} | {shown} | {aim:.2g}× | {ratio:.2g}× {mark} |")
+    for size, found in results.get("server", {}).items():
+        post, get = (median(found[name]) * 1000 for name in ("post", "get"))
+        lines.append(
+            f"| {size}: first byte, {found['layers']} layers | – | 5 ms | {post:.1f}, by key {get:.1f} ms |"
+        )
+        if found["nginx"]:
+            ratio = median(found["rate"]) / median(found["nginx"])
+            lines.append(f"| {size}: bytes per second | nginx | 1× | {ratio:.2g}× {'✓' if ratio >= 1 else '✗'} |")
+    return "\n".join([*lines, ""])
 
 
-def server_figures(lab: Lab) -> str:
-    """Measure the server alone: the first byte of an environment by its key, and bytes per second."""
-    body = json.dumps({"pylock": lab.pylock.read_text(), "target": {"python": PYTHON}}).encode()
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(f"{lab.server}/v1/environments", body, headers)) as answer:
-        manifest = json.load(answer)
-    url = f"{lab.server}/v1/environments/{manifest['key']}.tar.zst?prefix=/srv/env"
-    firsts, rates = [], []
-    for _ in range(15):
-        started = time.perf_counter()
-        with urllib.request.urlopen(url) as answer:
-            answer.read(1)
-            firsts.append(time.perf_counter() - started)
-            count = 1
-            while piece := answer.read(1 << 20):
-                count += len(piece)
-        rates.append(count / (time.perf_counter() - started))
-    return (
-        f"| {lab.size} | {len(manifest['layers'])} | {count / 1e6:.0f} | {min(firsts) * 1000:.1f} | "
-        f"{sorted(firsts)[7] * 1000:.1f} | {max(rates) / 1e9:.2f} |\n"
-    )
-
-
-# Mirror, servers, links
-
-
-def fill_mirror(folder: Path, uv: Path, sizes: Sequence[str]) -> None:
-    """Pin the environments and fetch their wheels, where that was not done before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    index = configured_index()
-    env = clean_environment(folder / "home", PIP_INDEX_URL=index)
-    for size in sizes:
-        lock = folder / f"{size}.txt"
-        if lock.exists():
-            continue
-        asked = folder / f"{size}.in"
-        asked.write_text("\n".join(ENVIRONMENTS[size][0]) + "\n")
-        pins = [
-            "--generate-hashes",
-            "--only-binary",
-            ":all:",
-            "--no-header",
-            "--no-annotate",
-            "--default-index",
-            index,
+def server_section(results: Results) -> str:
+    """Write what the server does as a sender."""
+    lines = ["| | layers | MB | first byte of a POST, ms | of a GET | GB/s | nginx, GB/s |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    told = []
+    for size, found in results["server"].items():
+        post, get = (
+            f"{median(found[name]) * 1000:.1f} (best {min(found[name]) * 1000:.1f})" for name in ("post", "get")
+        )
+        rates = [
+            f"{median(found[name]):.2f} (best {max(found[name]):.2f})" if found[name] else "–"
+            for name in ("rate", "nginx")
         ]
-        run([uv, "pip", "compile", "-q", *pins, "--python", BASE, asked, "-o", f"{lock}.new"], env)
-        pip = [BASE, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder / "wheels"]
-        run([*pip, "-r", f"{lock}.new"], env)
-        Path(f"{lock}.new").rename(lock)
+        row = [size, str(found["layers"]), f"{found['megabytes']:.0f}", post, get, *rates]
+        lines.append(f"| {' | '.join(row)} |")
+        steps = ", ".join(f"{second:.0f} s: {megabytes:.0f}" for second, megabytes in found["memory"])
+        told.append(
+            f"{size}: {found['about']}. Resident MB with 50 slow downloads at once, over and over: {steps}.\n"
+        )
+    return "\n".join([*lines, "", *told])
 
 
-@contextlib.contextmanager
-def process(*words: str | Path, env: dict[str, str], port: int) -> Iterator[int]:
-    """Run a server until the end of the context; it answers on its port when the context begins."""
-    import socket
+def report(results: Results, folder: Path, preface: str) -> str:
+    """Write the report from all that was measured, and its pictures."""
+    parts = [preface, "## Aims\n", goals(results)]
+    for part, title in TITLES.items():
+        if part not in results:
+            continue
+        parts.append(f"## {title}\n")
+        if part == "server":
+            parts.append(server_section(results))
+            continue
+        for size, found in results[part].items():
+            parts.append(table(part, size, found))
+            name = f"deliver_{part.replace('-', '_')}_{size}.svg"
+            bars = [
+                Bar(who, middle, low, high, who in found["ours"])
+                for who, (middle, low, high) in medians(part, found).items()
+            ]
+            words = f"medians; {machine()}; {found['about']}"
+            (folder / name).write_text(bar_chart(f"{size}: {title}", words, bars), encoding="utf-8")
+            parts.append(f"![The same as bars]({name})\n")
+    return "\n".join(parts)
 
-    running = subprocess.Popen(list(map(str, words)), env=env, stdin=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if running.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{words[1]} does not answer")
-            time.sleep(0.05)
-        yield port
-    finally:
-        running.terminate()
-        running.wait(10)
+
+def _preface(uv: Path, options: argparse.Namespace) -> str:
+    says = subprocess.run([uv, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    where = (
+        "memory (tmpfs)"
+        if options.scratch and str(options.scratch).startswith("/dev/shm")
+        else "files on the disk"
+    )
+    named = "; ".join(f"{name}: {', '.join(asked)}" for name, (asked, _) in ENVIRONMENTS.items())
+    return (
+        "# From a lock to a ready environment\n\n"
+        f"{named}.\nMedians of interleaved runs, {machine()}, {says}. Environments, caches and stores in {where}."
+        " Index and server are on the same machine and take their share of the cores; all contestants fetch the"
+        " same wheels, or what is made of them, over loopback. Compare numbers of one table with each other only:"
+        " the tables were measured one after the other, at the loads that they name.\n"
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--sizes", default="small,medium", help="of small,medium,large (small,medium)")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)} (all)")
-    parser.add_argument("--runs", type=int, default=5, help="how often each is run (5)")
+    parser.add_argument("--sizes", default="small,medium,large", help="of small,medium,large (all)")
+    parser.add_argument("--parts", default=",".join(TITLES), help=f"of {','.join(TITLES)} (all)")
+    parser.add_argument("--runs", type=int, default=5, help="how many rounds (5)")
     parser.add_argument("--fast", action="store_true", help="leave out pip and uv --compile-bytecode")
     parser.add_argument("--mirror", type=Path, help="a folder for the wheels, kept (a temporary one)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where tables and pictures go")
@@ -333,101 +269,60 @@ def main() -> int:
         print("error: uv was not found\nhint: put it on PATH, or name it with VENVERY_TEST_UV", file=sys.stderr)
         return 2
     sizes, parts = options.sizes.split(","), options.parts.split(",")
-    if not set(sizes) <= set(ENVIRONMENTS) or not set(parts) <= set(PARTS):
+    if not set(sizes) <= set(ENVIRONMENTS) or not set(parts) <= set(TITLES):
         parser.error("there is no such size or part")
     options.results.mkdir(parents=True, exist_ok=True)
     # hardlinks work within one file system only: everything lies in one scratch folder
     scratch = Path(tempfile.mkdtemp(prefix="deliver-", dir=options.scratch))
     try:
-        text = compare(scratch, options.mirror or scratch / "mirror", uv, sizes, parts, options)
+        compare(scratch, options.mirror or scratch / "mirror", uv, sizes, parts, options)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    print(text)
     return 0
 
 
 def compare(
-    scratch: Path, mirror: Path, uv: Path, sizes: list[str], parts: list[str], options: argparse.Namespace
-) -> str:
-    """Measure what is asked for; give the report."""
+    scratch: Path, mirror: Path, uv: Path, sizes: Sequence[str], parts: Sequence[str], options: argparse.Namespace
+) -> None:
+    """Measure what is asked for; the report is written as it comes: what was measured is not lost."""
     fill_mirror(mirror, uv, sizes)
     env = clean_environment(scratch / "home")
     pyz = scratch / "venvery.pyz"
     pyz.write_bytes(pack())
-    sections = [_preface(uv, options)]
-    index_port = closed_port()
+    kept = options.results / "deliver.json"
+    results: Results = json.loads(kept.read_text()) if kept.exists() else {}
     with contextlib.ExitStack() as stack:
-        folder = mirror / "wheels"
-        stack.enter_context(
-            process(sys.executable, HERE / "mirror.py", folder, str(index_port), env=env, port=index_port)
-        )
-        index = f"http://127.0.0.1:{index_port}/simple/"
+        ports = {"index": closed_port()}
+        words = (sys.executable, HERE / "mirror.py", mirror / "wheels", str(ports["index"]))
+        stack.enter_context(process(*words, env=env, port=ports["index"]))
+        index = f"http://127.0.0.1:{ports['index']}/simple/"
         command = Venvery(scratch, index_url=index)
         server = stack.enter_context(command.serve("--data", scratch / "server-data"))
-        ports = {}
-        for name, target in (("index", index_port), ("server", server.port)):
-            ports[name] = closed_port()
-            words = (sys.executable, HERE / "link.py", str(ports[name]), str(target))
-            stack.enter_context(process(*words, env=env, port=ports[name]))
+        behind = {}
+        for name, target in (("index", ports["index"]), ("server", server.port)):
+            behind[name] = closed_port()
+            words = (sys.executable, HERE / "link.py", str(behind[name]), str(target))
+            stack.enter_context(process(*words, env=env, port=behind[name]))
         labs = []
         for size in sizes:
             lock, pylock = mirror / f"{size}.txt", scratch / f"pylock.{size}.toml"
-            words = ["resolve", "--server", server.url, "-r", str(lock), "--format", "pylock", "-o", str(pylock)]
-            run(command.command(*words), command.env, scratch)
+            ask = ["resolve", "--server", server.url, "-r", str(lock), "--format", "pylock", "-o", str(pylock)]
+            run(command.command(*ask), command.env, scratch)
             code = ENVIRONMENTS[size][1]
-            labs.append(Lab(size, scratch, env, uv, pyz, index, server.url, lock, pylock, code))
+            asked = mirror / f"{size}.in"
+            labs.append(Lab(size, scratch, env, uv, pyz, index, server.url, lock, pylock, asked, code))
         for part in parts:
-            for section in run_part(part, labs, ports, options):
-                sections.append(section)  # written as it comes: what was measured is not lost with what was not
-                (options.results / "deliver.md").write_text("\n".join(sections), encoding="utf-8")
-    return "\n".join(sections)
-
-
-def run_part(part: str, labs: Sequence[Lab], ports: dict[str, int], options: argparse.Namespace) -> Iterator[str]:
-    """Measure one part for all sizes; give its section of the report."""
-    titles = {
-        "first-import": "Until the first import, beyond that import with everything in place",
-        "install": "Installing alone, without bytecode on both sides",
-        "store": "With what the machine has seen before",
-        "link": "Until the first import, through a link of 50 ms and 200 Mbit/s, counted as above",
-        "server": "The server alone",
-    }
-    yield f"## {titles[part]}\n"
-    if part == "server":
-        yield "| | layers | MB | first byte, ms: fastest | median | GB/s |"
-        yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-        for lab in labs:
-            yield server_figures(lab).rstrip()
-        yield ""
-        return
-    for lab in labs:
-        if part in ("first-import", "link"):
-            there = lab.through(ports) if part == "link" else lab
-            found = first_import(there, slow=part != "link" and not options.fast)
-        else:
-            found = install(lab) if part == "install" else from_store(lab)
-        measured = measure(found, options.runs, lab.scratch, keep=False)
-        if part in ("first-import", "link"):
-            alone = measured[0].median
-            measured = excess(measured)
-            yield f"The import alone takes {alone:.2f} s.\n"
-        yield table(measured, lab.size)
-        name = f"deliver_{part.replace('-', '_')}_{lab.size}.svg"
-        words = f"medians of {options.runs} interleaved runs; {machine()}"
-        picture(options.results / name, f"{lab.size}: {titles[part]}", words, measured)
-        yield f"![The same as bars]({name})\n"
-
-
-def _preface(uv: Path, options: argparse.Namespace) -> str:
-    says = subprocess.run([uv, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    where = "memory (tmpfs)" if options.scratch and str(options.scratch).startswith("/dev/shm") else "the disk"
-    named = "; ".join(f"{name}: {', '.join(asked)}" for name, (asked, _) in ENVIRONMENTS.items())
-    return (
-        "# From a lock to a ready environment\n\n"
-        f"{named}.\nMedians of {options.runs} interleaved runs, {datetime.now(UTC):%Y-%m-%d}, {machine()}, {says}."
-        f" Environments, caches and stores on {where}. Index and server are on the same machine and take their"
-        " share of the cores; all contestants fetch the same wheels, or what is made of them, over loopback.\n"
-    )
+            for lab in labs:
+                there = lab.through(behind) if part == "link" else lab
+                if part == "server":
+                    found = measure_server(there, server.process.pid, scratch, options.runs)
+                else:
+                    found = measure_part(part, there, options)
+                results.setdefault(part, {})[lab.size] = found
+                kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                text = report(results, options.results, _preface(uv, options))
+                (options.results / "deliver.md").write_text(text, encoding="utf-8")
+                print(f"{part}, {lab.size}: done", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -98,6 +98,7 @@ def test_the_answer_to_a_post_has_no_ranges() -> None:
     assert "accept-ranges" not in response.headers
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1100), st.integers(0, 1100))
 def test_any_range_is_the_slice_that_it_says(first: int, last: int) -> None:
     response, body = answer(range=f"bytes={first}-{last}")

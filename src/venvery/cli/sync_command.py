@@ -112,6 +112,16 @@ def _prepare(
 
         body["pylock"] = inputs.files[lock]
         body["options"] = option_fields(arguments)
+    elif server_of(arguments) is not None:
+        # A server reads requirements anyway; whatever could read them here takes longer to load than it to answer.
+        from venvery.cli.choosing import option_fields
+        from venvery.client.inputs import options_of
+
+        chosen_in_files, ignored = options_of(inputs)
+        if ignored:
+            say(f"warning: {ignored}")
+        body |= {"requirements": inputs.requirements, "constraints": inputs.constraints}
+        body["options"] = {**chosen_in_files, **option_fields(arguments)}
     else:
         from venvery.cli.asking import body_of, read_asked
 

@@ -105,6 +105,7 @@ def _sync_with_server(
     chosen: str,
     by_path: bool,
 ) -> int:
+    from venvery.client.inputs import options_of
     from venvery.client.interpreter import find_python, identify
     from venvery.client.progress import Progress, TerminalProgress
     from venvery.client.store import default_folder, open_store
@@ -125,7 +126,9 @@ def _sync_with_server(
         body["pylock"] = inputs.files[lock]
     else:
         body.update(requirements=inputs.requirements, constraints=inputs.constraints)
-        options = _options(inputs)
+        options, ignored = options_of(inputs)
+        if ignored:
+            print(f"warning: {ignored}", file=sys.stderr)
         if options:
             body["options"] = options
     if python:
@@ -157,26 +160,6 @@ def _load_the_rest() -> None:
     """Load what is needed when the answer is there, while the server prepares it."""
     import venvery.client.conflicts
     import venvery.client.lanes  # noqa: F401
-
-
-def _options(inputs: Inputs) -> Dict[str, Any]:
-    """Read the options in requirement files that are the solver's; say which are left out."""
-    options: Dict[str, Any] = {}
-    ignored: List[str] = []
-    for origin, line in inputs.options:
-        words = line.replace("=", " ", 1).split()
-        name, value = words[0], " ".join(words[1:])
-        if name == "--pre":
-            options["prereleases"] = "allow"
-        elif name in ("--only-binary", "--no-binary") and value:
-            key = name[2:].replace("-", "_")
-            names = [item.strip() for item in value.split(",") if item.strip()]
-            options[key] = ":all:" if ":all:" in names else options.get(key, []) + names
-        elif name not in ("--require-hashes", "--prefer-binary"):
-            ignored.append(f"{origin} ({name})")
-    if ignored:
-        print(f"warning: the server chooses its own sources; not used: {', '.join(ignored)}", file=sys.stderr)
-    return options
 
 
 def _target(arguments: argparse.Namespace) -> int:

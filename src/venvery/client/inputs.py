@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-__all__ = ["Inputs", "digest_of", "gather", "gather_lock"]
+__all__ = ["Inputs", "digest_of", "gather", "gather_lock", "options_of"]
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -70,6 +70,24 @@ def gather_lock(path: str) -> Inputs:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return inputs
+
+
+def options_of(inputs: Inputs) -> Tuple[Dict[str, Any], str]:
+    """Read the options in requirement files that are the solver's; say which are not used, if any are not."""
+    options: Dict[str, Any] = {}
+    ignored: List[str] = []
+    for origin, line in inputs.options:
+        words = line.replace("=", " ", 1).split()
+        name, value = words[0], " ".join(words[1:])
+        if name == "--pre":
+            options["prereleases"] = "allow"
+        elif name in ("--only-binary", "--no-binary") and value:
+            key = name[2:].replace("-", "_")
+            names = [item.strip() for item in value.split(",") if item.strip()]
+            options[key] = ":all:" if ":all:" in names else options.get(key, []) + names
+        elif name not in ("--require-hashes", "--prefer-binary"):
+            ignored.append(f"{origin} ({name})")
+    return options, f"the server chooses its own sources; not used: {', '.join(ignored)}" if ignored else ""
 
 
 def digest_of(inputs: Inputs, *others: Any) -> str:
