@@ -24,6 +24,8 @@ _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/venvery.pyz", "/ven
 """What everyone gets: it tells nothing of what is here, and clients need it before they have a token."""
 _SIGN_IN = ("/sign-in", "/sign-out")
 """Where a token that is no longer good must not keep anyone out."""
+_BUILDING = ("/v1/builds", "/v1/jobs/", "/jobs/")
+"""To have something built, and to end or repeat that."""
 _ASK_THEMSELVES = (*_SIGN_IN, "/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
 """Whose routes ask for the right that they need; to all others reading, or resolving, has to be allowed."""
 
@@ -109,7 +111,9 @@ def _right(scope: Scope) -> Right | None:
         return None
     if path == "/resolve" or path.startswith("/resolve/"):
         return "resolve"
-    return "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "resolve"
+    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return "read"
+    return "build" if path.startswith(_BUILDING) else "resolve"
 
 
 def _has_any(visitor: Visitor, right: Right) -> bool:

@@ -103,3 +103,41 @@ for (const form of document.querySelectorAll("[data-upload]")) {
   form.addEventListener("dragleave", () => form.classList.remove("over"));
   form.addEventListener("drop", (event) => { event.preventDefault(); form.classList.remove("over"); sendAll(event.dataTransfer.files); });
 }
+
+// A log that grows is followed, until somebody scrolls up to read.
+for (const log of document.querySelectorAll("[data-events]")) {
+  const events = new EventSource(log.dataset.events);
+  const phases = document.querySelector(".phases");
+  let line = null;
+  let number = log.children.length ? Number(log.lastElementChild.id.slice(1)) : 0;
+  const begin = () => {
+    number += 1;
+    const item = document.createElement("li");
+    item.id = "L" + number;
+    const anchor = document.createElement("a");
+    anchor.href = "#" + item.id;
+    anchor.textContent = number;
+    anchor.setAttribute("aria-label", "Line " + number);
+    line = document.createElement("code");
+    item.append(anchor, line);
+    log.append(item);
+  };
+  events.addEventListener("log", (event) => {
+    const following = log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
+    const pieces = JSON.parse(event.data).data.split("\n");
+    pieces.forEach((piece, index) => {
+      if (index) line = null;
+      if (!piece) return;
+      if (!line) begin();
+      line.textContent += piece;
+    });
+    if (following) log.scrollTop = log.scrollHeight;
+  });
+  events.addEventListener("phase", (event) => {
+    const item = document.createElement("li");
+    item.textContent = JSON.parse(event.data).data;
+    phases.append(item);
+  });
+  events.addEventListener("end", () => { events.close(); location.reload(); });
+  log.scrollTop = log.scrollHeight;
+}
