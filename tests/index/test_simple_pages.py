@@ -259,3 +259,34 @@ def test_a_folder_is_an_index_too(tmp_path_factory: pytest.TempPathFactory) -> N
         for entry in page["files"]:
             data = ask(urljoin(f"{server.url}/simple/requests/", entry["url"])).body
             assert len(data) == entry["size"]
+
+
+def test_the_policy_on_releases_holds_for_every_client(venvery: Venvery, index: IndexServer) -> None:
+    config = venvery.folder / "policy.toml"
+    rules = [
+        "[policy]",
+        'blocked = ["urllib3<2", "sqlparse"]',
+        'cool-down = "2 days"',
+        'cool-down-exempt = ["idna"]',
+    ]
+    with venvery.serve() as server:
+        before = ask(f"{server.url}/simple/urllib3/", accept=JSON)
+        old = urljoin(f"{server.url}/simple/urllib3/", before.json()["files"][0]["url"])
+        assert "1.26.20" in old
+        assert ask(old).status == 200
+    new = datetime.now(UTC)
+    index.add(make_wheel("urllib3", "2.11"), upload_time=new)
+    index.add(make_wheel("idna", "9.9"), upload_time=new)
+    config.write_text("\n".join(["freshness-seconds = 0", *rules]) + "\n", encoding="utf-8")
+    with venvery.serve("--config", config) as server:
+        page = ask(f"{server.url}/simple/urllib3/", accept=JSON)
+        assert page.json()["versions"] == ["2.2.0", "2.9.0", "2.10.0rc1", "3.0.0"], (
+            "1.26.20 blocked, 2.11 too young"
+        )
+        assert page.headers["etag"] != before.headers["etag"]
+        assert "9.9" in ask(f"{server.url}/simple/idna/", accept=JSON).json()["versions"]
+        assert ask(f"{server.url}/simple/sqlparse/", accept=JSON).json()["files"] == []
+        assert ask(old.replace(old[: old.index("/files/")], server.url)).status == 403
+        assert ask(f"{server.url}/pypi/urllib3/1.26.20/json").status == 404
+    with venvery.serve() as server:
+        assert "1.26.20" in ask(f"{server.url}/simple/urllib3/", accept=JSON).json()["versions"]

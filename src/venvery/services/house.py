@@ -376,7 +376,7 @@ class House:
         if serving is None:
             from venvery.services.serving import Serving
 
-            serving = Serving(seen.catalog, self._database, self._blobs)
+            serving = Serving(seen.catalog, self._database, self._blobs, self.policing)
             self._servings[view] = serving
         return serving
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from venvery.errors import NotAllowed, NoUsableFile
+from venvery.model.files import Listing
 from venvery.model.lock import Lock
 from venvery.model.names import NormalizedName
 from venvery.model.policy import NO_POLICY, ReleasePolicy, ReleaseRule
@@ -41,6 +42,27 @@ class Policing:
         """Insist that a release is neither blocked nor left out. Raises `NotAllowed`."""
         if self.policy and (why := self.policy.of(project).why_not(version)) is not None:
             raise NotAllowed(f"{project} {version} is {why}", hint="ask the administrator")
+
+    def offered(self, listing: Listing) -> tuple[Listing, float]:
+        """Leave out of a listing what is blocked, not allowed, or too young, and say until when that holds.
+
+        The time is in seconds since the epoch: then the next file is old enough.
+        """
+        if not self.policy:
+            return listing, float("inf")
+        ruled, now, until = self.policy.of(listing.project), self._clock(), float("inf")
+        out = {version for version in {file.version for file in listing.files} if ruled.why_not(version)}
+        waits = None if ruled.cool_down is None else ruled.cool_down.total_seconds()
+        files = []
+        for file in listing.files:
+            ripe = 0.0 if waits is None or file.upload_time is None else file.upload_time.timestamp() + waits
+            if file.version in out:
+                continue
+            if ripe > now:
+                until = min(until, ripe)
+            else:
+                files.append(file)
+        return replace(listing, files=tuple(files)), until
 
     def check(self, lock: Lock) -> None:
         """Hold a lock that somebody brings against what is blocked and allowed. Raises `NoUsableFile`.

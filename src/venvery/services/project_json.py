@@ -52,7 +52,7 @@ class ProjectJson:
 
         Raises `NotFound`, `SourceFailed`, `StorageFailed`.
         """
-        listing = await self._simple.listing(project)
+        listing = await self._simple.offered(project)
         files = _by_version(listing)
         wanted = _newest(files) if version is None else _parse(version)
         if wanted not in files:

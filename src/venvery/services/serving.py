@@ -10,6 +10,7 @@ from venvery.services.simple_api import SimpleApi
 
 if TYPE_CHECKING:
     from venvery.catalog.catalog import Catalog
+    from venvery.services.policing import Policing
     from venvery.storage.blobs import Blobs
     from venvery.storage.database import Database
 
@@ -19,8 +20,8 @@ __all__ = ["Serving"]
 class Serving:
     """One view, as an index."""
 
-    def __init__(self, catalog: Catalog, database: Database, blobs: Blobs) -> None:
-        self.simple = SimpleApi(catalog, database)
+    def __init__(self, catalog: Catalog, database: Database, blobs: Blobs, policing: Policing) -> None:
+        self.simple = SimpleApi(catalog, database, policing)
         self.projects = ProjectJson(catalog, blobs, self.simple)
         self.files = FileServing(catalog, database, blobs, self.simple)
 

@@ -27,6 +27,7 @@ from venvery.storage.pages import StoredPage
 
 if TYPE_CHECKING:
     from venvery.catalog.catalog import Catalog
+    from venvery.services.policing import Policing
     from venvery.storage.database import Database
 
 __all__ = ["Form", "Shown", "SimpleApi"]
@@ -64,16 +65,29 @@ class _Looked:
     checked_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A page in memory, and what it is true of."""
+
+    page: StoredPage
+    revision: str
+    """Of the listing."""
+    policy: str
+    until: float
+    """Seconds since the epoch when a file comes to be offered that was too young before."""
+
+
 class SimpleApi:
     """The pages of one view."""
 
-    def __init__(self, catalog: Catalog, database: Database) -> None:
+    def __init__(self, catalog: Catalog, database: Database, policing: Policing) -> None:
         self._catalog = catalog
         self._database = database
+        self._policing = policing
         self._view = catalog.identity
-        self._pages: OrderedDict[tuple[NormalizedName, Form], StoredPage] = OrderedDict()
+        self._pages: OrderedDict[tuple[NormalizedName, Form], _Kept] = OrderedDict()
         self._bytes = 0
-        self._writing: Shared[tuple[NormalizedName, Form, str], StoredPage] = Shared()
+        self._writing: Shared[tuple[NormalizedName, Form, str, str], _Kept] = Shared()
         self._roots: dict[Form, tuple[float, int, StoredPage]] = {}
         self._asking: set[asyncio.Future[Any]] = set()
         self._troubled_until = 0.0
@@ -89,11 +103,11 @@ class SimpleApi:
         """Give a page that is held in memory and surely right; else None. Never waits."""
         self._catalog.notice()
         stamp = self._catalog.peek_stamp(project)
-        page = self._pages.get((project, form))
-        if stamp is None or page is None or page.revision != stamp.revision:
+        kept = None if stamp is None else self._kept(project, form, stamp.revision)
+        if stamp is None or kept is None:
             return None
         self._pages.move_to_end((project, form))
-        return self._shown(page, _Looked(stamp.revision, stamp.fresh_until))
+        return self._shown(kept, _Looked(stamp.revision, stamp.fresh_until))
 
     async def page(self, project: NormalizedName, form: Form) -> Shown:
         """Give a project's page. Raises `NotFound` when no source has it, `SourceFailed`, `StorageFailed`."""
@@ -103,15 +117,15 @@ class SimpleApi:
         looked = await self._look(project)
         if looked.revision == EMPTY_REVISION:
             raise NotFound(f"no source has a project {project}")
-        page = self._pages.get((project, form))
-        if page is None or page.revision != looked.revision:
-            key = project, form, looked.revision
-            page = await self._writing.get(key, lambda: self._get(project, form, looked))
-            self._remember(project, form, page)
-        return self._shown(page, looked)
+        kept = self._kept(project, form, looked.revision)
+        if kept is None:
+            key = project, form, looked.revision, self._policing.identity
+            kept = await self._writing.get(key, lambda: self._get(project, form, looked))
+            self._remember(project, form, kept)
+        return self._shown(kept, looked)
 
     async def listing(self, project: NormalizedName) -> Listing:
-        """Give the listing that a page would be written from. Raises as `page` does."""
+        """Give a listing as it is, whatever of it the policy offers. Raises as `page` does."""
         listing = self._catalog.peek_listing(project)
         if listing is None:
             looked = await self._look(project)
@@ -120,12 +134,18 @@ class SimpleApi:
             raise NotFound(f"no source has a project {project}")
         return listing
 
+    async def offered(self, project: NormalizedName) -> Listing:
+        """Give the listing that a page is written from. Raises as `page` does."""
+        return self._policing.offered(await self.listing(project))[0]
+
     async def root(self, form: Form) -> Shown:
         """Give the list of projects: those that are held here, and those that indexes were asked for before."""
         now, changes = self._catalog.clock(), self._catalog.changes
         made_at, counted, page = self._roots.get(form, (0.0, -1, None))
         if page is None or counted != changes or not 0 <= now - made_at < ROOT_EVERY:
-            page = await asyncio.to_thread(self._write_root, form, self._catalog.revisions())
+            seen = self._catalog.revisions()
+            revisions = {name: self._ruled(one) for name, one in seen.items() if one != EMPTY_REVISION}
+            page = await asyncio.to_thread(self._write_root, form, revisions)
             self._roots[form] = now, changes, page
         return Shown(page)
 
@@ -135,20 +155,31 @@ class SimpleApi:
 
     def serial(self, listing: Listing) -> int:
         """Give the number of a listing's last change. Raises `StorageFailed`."""
-        return self._database.pages.serial(self._view, listing.project, listing.revision)
+        return self._database.pages.serial(self._view, listing.project, self._ruled(listing.revision))
 
     def forget(self, project: NormalizedName) -> None:
         """Write a project's pages anew: more is known of its files. Raises `StorageFailed`."""
         self._database.pages.forget(self._view, project)
         for form in get_args(Form):
-            page = self._pages.pop((project, form), None)
-            self._bytes -= len(page.body) if page is not None else 0
+            kept = self._pages.pop((project, form), None)
+            self._bytes -= len(kept.page.body) if kept is not None else 0
 
-    def _shown(self, page: StoredPage, looked: _Looked) -> Shown:
+    def _kept(self, project: NormalizedName, form: Form, revision: str) -> _Kept | None:
+        kept = self._pages.get((project, form))
+        if kept is None or kept.revision != revision or kept.policy != self._policing.identity:
+            return None
+        return kept if self._catalog.clock() < kept.until else None
+
+    def _ruled(self, revision: str) -> str:
+        """Give what names a page: the revision of its listing, with the policy where there is one."""
+        return sha256(f"{revision} {self._policing.identity}".encode()) if self._policing.policy else revision
+
+    def _shown(self, kept: _Kept, looked: _Looked) -> Shown:
         now = self._catalog.clock()
         if looked.stale is not None:
-            return Shown(page, stale_for=max(0, int(now - looked.checked_at)))
-        return Shown(page, int(max(0.0, min(page.max_age, looked.fresh_until - now))))
+            return Shown(kept.page, stale_for=max(0, int(now - looked.checked_at)))
+        fresh_for = min(kept.page.max_age, looked.fresh_until - now, kept.until - now)
+        return Shown(kept.page, int(max(0.0, fresh_for)))
 
     async def _look(self, project: NormalizedName) -> _Looked:
         """Find which revision is to be shown: the present one, or the last one when that cannot be told."""
@@ -181,26 +212,30 @@ class SimpleApi:
         elif asking.exception() is None:
             self._troubled_until = 0.0
 
-    async def _get(self, project: NormalizedName, form: Form, looked: _Looked) -> StoredPage:
+    async def _get(self, project: NormalizedName, form: Form, looked: _Looked) -> _Kept:
         """Get a page from the database, else write it."""
+        policy = self._policing.identity
         page = await asyncio.to_thread(self._database.pages.get, self._view, project, form)
-        if page is not None and page.revision == looked.revision:
-            return page
+        if page is not None and page.revision == self._ruled(looked.revision):
+            return _Kept(page, looked.revision, policy, float("inf"))
         listing = looked.stale or (await self._catalog.listings([project]))[project]
-        return await asyncio.to_thread(self._write, listing, form)
+        offered, until = self._policing.offered(listing)
+        page = await asyncio.to_thread(self._write, offered, form, lasting=until == float("inf"))
+        return _Kept(page, listing.revision, policy, until)
 
-    def _write(self, listing: Listing, form: Form) -> StoredPage:
+    def _write(self, listing: Listing, form: Form, *, lasting: bool) -> StoredPage:
+        """Write a page; one that will grow by itself, as files come of age, is not kept in the database."""
         serial = self.serial(listing)
         body = write_page(listing, form, self._learnt(listing), serial)
         sources = {file.source for file in listing.files}
         mirrored = bool(sources) and not any(self._catalog.is_local(source) for source in sources)
-        page = _stored(listing.revision, serial, MAX_AGE if mirrored else 0, body)
-        self._database.pages.put(self._view, listing.project, form, page)
+        page = _stored(self._ruled(listing.revision), serial, MAX_AGE if mirrored else 0, body)
+        if lasting:
+            self._database.pages.put(self._view, listing.project, form, page)
         return page
 
     def _write_root(self, form: Form, revisions: Mapping[NormalizedName, str]) -> StoredPage:
-        seen = {name for name, revision in revisions.items() if revision != EMPTY_REVISION}
-        names = sorted(seen.union(self._catalog.names()))
+        names = sorted({*revisions, *self._catalog.names()})
         serials = self._database.pages.serials(self._view, names, revisions)
         last = max(serials.values(), default=0)
         return _stored("", last, 0, write_root(((name, serials[name]) for name in names), form, last))
@@ -215,13 +250,13 @@ class SimpleApi:
             {key: hex_of(one.digest) for key, one in metadata.items()},
         )
 
-    def _remember(self, project: NormalizedName, form: Form, page: StoredPage) -> None:
+    def _remember(self, project: NormalizedName, form: Form, kept: _Kept) -> None:
         before = self._pages.pop((project, form), None)
-        self._bytes += len(page.body) - (len(before.body) if before is not None else 0)
-        self._pages[project, form] = page
+        self._bytes += len(kept.page.body) - (len(before.page.body) if before is not None else 0)
+        self._pages[project, form] = kept
         while self._bytes > MEMORY_LIMIT and len(self._pages) > 1:
             _, oldest = self._pages.popitem(last=False)
-            self._bytes -= len(oldest.body)
+            self._bytes -= len(oldest.page.body)
 
 
 def _stored(revision: str, serial: int, max_age: int, body: bytes) -> StoredPage:
