@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from threading import Lock
 
-from venvery.environments import Manifest
 from venvery.errors import NotFound, VenveryError
 from venvery.model.access import Visitor
 from venvery.model.sources import ViewSpec
@@ -98,6 +97,8 @@ class Reach:
             if stored is None:
                 continue
             try:
+                from venvery.environments import Manifest  # here, because who resolves needs no archives
+
                 manifest = Manifest.from_json(stored.manifest)
             except (VenveryError, KeyError, TypeError, ValueError):
                 continue
