@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from venvery.builds.project import BuildSystem, read_build_system
 from venvery.catalog.core_metadata import read_metadata
 from venvery.catalog.sdists import BROKEN, read_member
 from venvery.client.errors import ClientError
-from venvery.client.interpreter import Interpreter, find_python
+from venvery.client.interpreter import Interpreter, find_python, this_interpreter
 from venvery.errors import BadInput, BuildFailed, BuildRefused, NotFound, Unsatisfiable
 from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import hex_of
@@ -326,12 +327,11 @@ def _needed_glibc(wheel: BinaryIO) -> int:
 
 def local_scopes() -> list[str]:
     """List the families and platforms that this machine can build for."""
-    from venvery.client.interpreter import this_interpreter
-
     here = this_interpreter()
     platform = short_target(here.version + here.threads, here.platform).platform
-    pythons = [
-        f"3.{minor}{threads}" for minor in range(8, 20) for threads in ("", "t") if minor >= 13 or not threads
-    ]
-    scopes = [short_target(python, platform).scope for python in pythons]
+    found = {".".join(here.version.split(".")[:2]) + here.threads}
+    # Only those that have a program of their name: to ask others again and again takes long.
+    named = [f"3.{minor}" for minor in range(8, 30)] + [f"3.{minor}t" for minor in range(13, 30)]
+    found |= {version for version in named if shutil.which(f"python{version}")}
+    scopes = sorted(short_target(version, platform).scope for version in found)
     return [scope for scope in scopes if can_build(scope)]
