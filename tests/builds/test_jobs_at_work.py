@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -189,24 +188,18 @@ def queue(venvery: Venvery, index: IndexServer) -> Iterator[ServerProcess]:
 def worker(venvery: Venvery) -> subprocess.Popen[str]:
     """Start a worker, and wait until it is there."""
     process = venvery.start("worker")
-    seen = threading.Event()
-
-    def read() -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "builds for" in line:
-                seen.set()
-
-    threading.Thread(target=read, daemon=True).start()
-    assert seen.wait(60)
-    return process
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "builds for" in line:
+            return process
+    raise AssertionError("it ended before it began")
 
 
 def end(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGCONT)
         os.killpg(process.pid, number)
-    process.wait(30)
+    process.communicate(timeout=30)
 
 
 def busy(queue: ServerProcess, index: IndexServer, seconds: float = 100.0) -> None:
