@@ -32,6 +32,8 @@ ATTEMPTS = 4
 """How often a sync goes on after a connection that broke or a damaged layer in the store."""
 FEW_LINKS = 6000
 """Files that are linked sooner by this process than by others that have to be made first."""
+BYTES_A_FILE = 14
+"""Decoding, hashing and writing 2^14 bytes takes about as long as making a file."""
 MAX_HAVE = 4000
 """Layers that we name to the server at most."""
 
@@ -296,7 +298,7 @@ class _Sync:
             if layer.digest in self._placed:
                 archive.skip(left)  # it came whole before the connection broke, and a server need not heed `have`
                 continue
-            lanes.begin(index, archive.encoding, layer.files or 1)
+            lanes.begin(index, archive.encoding, layer.files + (layer.size >> BYTES_A_FILE) + 1)
             while left:
                 room = lanes.room(left)
                 archive.fill(room)
