@@ -78,8 +78,10 @@ async def _find(request: Request) -> tuple[DistFile, str]:
 
 
 def _caching(request: Request, found: DistFile) -> dict[str, str]:
-    lasting = IMMUTABLE.replace("public", "private") if "authorization" in request.headers else IMMUTABLE
-    return {**_PLAIN, "Cache-Control": lasting if found.sha256 is not None else "no-cache"}
+    if found.sha256 is None:
+        return {**_PLAIN, **_ALWAYS}
+    shown_who = "authorization" in request.headers or "cookie" in request.headers  # so it may not be for everyone
+    return {**_PLAIN, "Cache-Control": IMMUTABLE.replace("public", "private") if shown_who else IMMUTABLE}
 
 
 def _send(request: Request, opened: Opened, headers: dict[str, str]) -> Response:

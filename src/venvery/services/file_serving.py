@@ -94,8 +94,9 @@ class FileServing:
 
     async def whole(self, file: DistFile) -> Opened:
         """Open a file when all of it is here. Raises as `open` does."""
+        learns = file.sha256 is None and not self._catalog.has(file)
         digest = await self._catalog.fetch(file)
-        if file.sha256 is None:
+        if learns:
             await asyncio.to_thread(self._simple.forget, file.project)
         try:
             return self._opened(digest)
