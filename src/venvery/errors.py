@@ -17,8 +17,8 @@
     │   ├── BuildRefused           a source distribution that is not built here, and why
     │   ├── BuildFailed            a source distribution whose build failed
     │   └── VerificationFailed     what is there is not what was promised
-    ├── NotKnown                 the one who asks shows no token that is known  exit 2 · HTTP 401
-    ├── NotAllowed               the one who asks has no right to it          exit 2 · HTTP 403
+    ├── NotKnown                 the one who asks shows no token that is known  exit 3 · HTTP 401
+    ├── NotAllowed               the one who asks has no right to it          exit 3 · HTTP 403
     ├── Busy                     too much at once; try again soon             exit 3 · HTTP 503
     ├── NotFound                 nothing is known under that key or digest    exit 1 · HTTP 404
     ├── SourceFailed             an index or directory failed                 exit 3 · HTTP 502

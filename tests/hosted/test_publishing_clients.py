@@ -103,7 +103,7 @@ def test_venvery_publishes(server: ServerProcess, token: str, tmp_path: Path) ->
     assert "published acme_tools-1.0-py3-none-any.whl in hosted" in result.stderr
     assert "there already" in venvery("upload", *files, "--server", server.url, "--token", token).check().stderr
     assert len(listed(server, "acme-tools")) == 2
-    refused = venvery("upload", files[0], "--server", server.url).check(2)
+    refused = venvery("upload", files[0], "--server", server.url).check(3)
     assert "needs a token" in refused.stderr
     other = wheel_and_sdist(note="other")[0].write_to(tmp_path / "other")
     assert (

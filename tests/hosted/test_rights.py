@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.hosted.posting import ask, listed, post
+from tests.hosted.posting import ask, form_of, listed, post
 from tests.support.running import ServerProcess, Venvery
+from tests.support.sdists import make_sdist
 from tests.support.wheels import make_wheel
 
 TARGET = {"python": "3.11", "platform": "linux-x86_64"}
@@ -195,6 +196,11 @@ def test_on_another_address_nothing_is_open_unless_said(venvery: Venvery, token:
 def test_upload_without_a_token_when_that_is_switched_on(venvery: Venvery) -> None:
     with venvery.serve("--no-index", "--anonymous", "read,upload") as server:
         assert post(server, make_wheel("acme", "1.0")).status == 200
+        body, kind = form_of(make_wheel("evil", "1.0"))
+        for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+            answer = ask(server, "POST", "/upload/", body=body, headers={"Content-Type": kind, **header})
+            assert answer.status == 403, header  # a page of another site had a browser send it
+        assert listed(server, "evil") == []
         assert ask(server, "POST", "/v1/releases/delete", body={"project": "acme", "version": "1.0"}).status == 401
     venvery("serve", "--anonymous", "admin").check(2)
 
@@ -286,3 +292,33 @@ def test_which_environments_have_a_release_and_who_had_them(
     assert found["fetched"][0]["who"] and found["contains"] == ["acme-secret 1.2"]
     assert "acme-secret 1.2" in venvery("environments", "--contains", "acme-secret").check().stdout
     assert ask(server, "GET", "/v1/environments", token=admin).status == 400
+
+
+def test_building_needs_its_right(venvery: Venvery, tmp_path: Path) -> None:
+    folder = tmp_path / "sdists"
+    make_sdist("acme", "1.0").write_to(folder)
+    words = ("--no-index", "--find-links", folder, "--anonymous", "read,resolve")
+    body = {"requirements": ["acme"], "target": TARGET}
+    with venvery.serve(*words) as server:
+        answer = ask(server, "POST", "/v1/environments", body=body)
+        assert (answer.status, "build" in answer.text) == (401, True), answer.text
+        assert ask(server, "GET", "/v1/jobs").json() == {"jobs": []}
+        assert ask(server, "POST", "/v1/builds", body={}).status == 401
+
+
+def test_jobs_are_not_for_everyone_where_something_is_private(server: ServerProcess, token: Token) -> None:
+    assert ask(server, "GET", "/v1/jobs").status == 401
+    assert ask(server, "GET", "/v1/jobs", token=token("resolve")).status == 200
+
+
+def test_a_view_can_be_named_on_the_command_line(server: ServerProcess, venvery: Venvery, token: Token) -> None:
+    wheel = make_wheel("acme-secret", "1.0")
+    assert post(server, wheel, path="/upload/secret/", token=token("admin")).status == 200
+    words = ("resolve", "acme-secret", "--server", server.url)
+    env = {"VENVERY_TOKEN": token("read:inner", "resolve")}
+    assert "acme-secret==1.0" in venvery(*words, "--view", "inner", env=env).check().stdout
+    assert venvery(*words, "--view", "inner").code == 3
+    assert venvery(*words, env=env).code == 1
+    environment = venvery.folder / "env"
+    venvery("sync", "acme-secret", environment, "--view", "inner", "--server", server.url, env=env).check()
+    assert list(environment.glob("lib/python3.*/site-packages/acme_secret/__init__.py"))

@@ -23,7 +23,7 @@ def test_status_and_exit_code_say_the_same(kind: type[errors.VenveryError]) -> N
     assert document["detail"] == "It went wrong."
     assert document["status"] == status
     assert document["type"].startswith("urn:venvery:problem:")
-    assert {400: 2, 401: 2, 403: 2, 413: 2, 404: 1, 503: 3, 422: 1, 502: 3, 507: 3, 500: 3}[status] == exit_code(
+    assert {400: 2, 401: 3, 403: 3, 413: 2, 404: 1, 503: 3, 422: 1, 502: 3, 507: 3, 500: 3}[status] == exit_code(
         error
     )
 

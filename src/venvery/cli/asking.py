@@ -47,6 +47,8 @@ def body_of(asked: RequirementsText, arguments: argparse.Namespace) -> dict[str,
     body: dict[str, Any] = {"requirements": [_item(requirement) for requirement in asked.requirements]}
     if asked.constraints:
         body["constraints"] = [_item(requirement) for requirement in asked.constraints]
+    if getattr(arguments, "view", None):
+        body["view"] = arguments.view
     if options := option_fields(arguments, asked.index_options):
         body["options"] = options
     return body

@@ -15,8 +15,6 @@ _CODES: tuple[tuple[type[errors.VenveryError], int], ...] = (
     (errors.LimitExceeded, 2),
     (errors.AnswerIsNo, 1),
     (errors.NotFound, 1),
-    (errors.NotKnown, 2),
-    (errors.NotAllowed, 2),
     (errors.SourceFailed, 3),
     (errors.StorageFailed, 3),
 )

@@ -94,6 +94,7 @@ def _add_resolve(choices: Choices, commands: Commands) -> None:
     parser.add_argument(
         "--world", metavar="FILE", help="resolve in a recorded world, and by default what was asked there"
     )
+    _add_view(parser)
     _add_choices(parser)
     _add_sources(parser)
 
@@ -107,6 +108,7 @@ def _add_why(choices: Choices, commands: Commands) -> None:
     parser.add_argument(
         "--most", metavar="N", type=int, default=20, help="chains to tell, at most (default: %(default)s)"
     )
+    _add_view(parser)
     _add_choices(parser)
     _add_sources(parser)
 
@@ -122,6 +124,7 @@ def _add_outdated(choices: Choices, commands: Commands) -> None:
     _add_files(parser)
     _add_lock_input(parser)
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 when there is something to update")
+    _add_view(parser)
     _add_choices(parser)
     _add_sources(parser)
 
@@ -133,6 +136,7 @@ def _add_record(choices: Choices, commands: Commands) -> None:
     _add_requirements(parser)
     _add_lock_input(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="where the world goes, world.zst")
+    _add_view(parser)
     _add_choices(parser)
     _add_sources(parser)
 
@@ -222,6 +226,7 @@ def _add_sync(choices: Choices, commands: Commands) -> None:
         "--relocatable", action="store_true", help="make scripts and activation find it wherever it is moved to"
     )
     parser.add_argument("--upgrade", action="store_true", help="ask again even when nothing has changed here")
+    _add_view(parser)
     _add_choices(parser)
     _add_sources(parser)
 
@@ -322,6 +327,10 @@ def _add_audit(choices: Choices, commands: Commands) -> None:
     parser.add_argument("--who", metavar="WHO", help="changes that this one made")
     parser.add_argument("--most", metavar="N", type=int, default=50, help="how many (default: %(default)s)")
     _add_folder(parser)
+
+
+def _add_view(parser: Parser) -> None:
+    parser.add_argument("--view", metavar="NAME", help="the view of the sources to look at (default: default)")
 
 
 def _add_block(choices: Choices, commands: Commands) -> None:

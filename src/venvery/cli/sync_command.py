@@ -128,6 +128,8 @@ def _prepare(
         asked = read_asked(arguments, given)
         options = asked.index_options
         body |= body_of(asked, arguments)
+    if arguments.view:
+        body["view"] = arguments.view
     if base is not None:
         body["python"] = base
     if arguments.relocatable:
@@ -174,7 +176,7 @@ def _identity(arguments: argparse.Namespace, chosen: str) -> list[Any]:
     names = (
         "platform", "prefix", "bytecode", "relocatable", "key", "pre", "pre_of", "resolution", "preset",
         "exclude_newer", "only_binary", "no_binary", "keep", "upgrade_package", "override", "exclude", "source",
-        "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
+        "view", "config", "data", "index_url", "extra_index_url", "find_links", "no_index",
     )  # fmt: skip
     values: list[Any] = [getattr(arguments, name) for name in names]
     return [*values, server_of(arguments), interpreter_identity(chosen) if _is_path(chosen) else chosen]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,8 +25,8 @@ _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/venvery.pyz", "/ven
 """What everyone gets: it tells nothing of what is here, and clients need it before they have a token."""
 _SIGN_IN = ("/sign-in", "/sign-out")
 """Where a token that is no longer good must not keep anyone out."""
-_BUILDING = ("/v1/builds", "/v1/jobs/", "/jobs/")
-"""To have something built, and to end or repeat that."""
+_BUILDING = ("/v1/jobs", "/v1/builds", "/jobs")
+"""To have something built, and to see how that goes, as whoever asked for an environment has to."""
 _ASK_THEMSELVES = (*_SIGN_IN, "/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
 """Whose routes ask for the right that they need; to all others reading, or resolving, has to be allowed."""
 
@@ -46,6 +47,8 @@ class Door:
             house.catalog.notice()  # what changed before this request, whoever changed it, counts for it
             visitor = scope["venvery.visitor"] = _recognise(scope, house)
             right = _right(scope)
+            if house.reach.guards and not visitor.known and scope["path"].startswith(_BUILDING):
+                visitor = replace(visitor, scopes=frozenset())  # what is built tells of what is private
             if right is not None and not _has_any(visitor, right):
                 visitor.need(right)
         except (NotKnown, NotAllowed, StorageFailed) as error:
@@ -79,14 +82,21 @@ def _authorization(scope: Scope) -> str | None:
     if said is None and COOKIE in headers.get(b"cookie", ""):
         token = cookie_parser(headers[b"cookie"]).get(COOKIE)
         if token is not None:
-            _from_own_page(scope, headers)
+            _from_own_page(scope, headers, told=True)
             return f"Bearer {token}"
+    if said is None:
+        _from_own_page(scope, headers, told=False)
     return said
 
 
-def _from_own_page(scope: Scope, headers: Mapping[bytes, str]) -> None:
-    """Let a browser change something only from a page of this server: other sites can make it send forms, too."""
+def _from_own_page(scope: Scope, headers: Mapping[bytes, str], *, told: bool) -> None:
+    """Let a browser change something only from a page of this server: other sites can make it send forms, too.
+
+    `told`: it has to say where it comes from. Programs do not; what they may without a token, they may.
+    """
     if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return
+    if not told and b"sec-fetch-site" not in headers and b"origin" not in headers:
         return
     site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
     same = (
@@ -111,9 +121,10 @@ def _right(scope: Scope) -> Right | None:
         return None
     if path == "/resolve" or path.startswith("/resolve/"):
         return "resolve"
-    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-        return "read"
-    return "build" if path.startswith(_BUILDING) else "resolve"
+    looks = scope["method"] in ("GET", "HEAD", "OPTIONS")
+    if path.startswith(_BUILDING):
+        return "resolve" if looks else "build"
+    return "read" if looks else "resolve"
 
 
 def _has_any(visitor: Visitor, right: Right) -> bool:

@@ -17,6 +17,7 @@ from venvery.model.jobs import Job
 from venvery.model.lock import Lock, Pin
 from venvery.model.targets import Target
 from venvery.services.build_runner import POLL, Runner, current_job
+from venvery.services.rights import VISITOR
 from venvery.services.watching import watching
 from venvery.storage.built import BuiltWheel
 from venvery.storage.jobs import Cycle
@@ -156,6 +157,7 @@ class Builds:
 
     async def submit(self, key: str, title: str, scope: str, body: Mapping[str, Any]) -> Job:
         """Queue a job, or give the one that is under way. Raises `BuildFailed`, `BuildRefused`."""
+        VISITOR.get().need("build")
         await asyncio.to_thread(self._check_worker, scope)
         before = await asyncio.to_thread(self._database.jobs.latest, key)
         if before is not None and before.state == "failed" and self._is_recent(before):

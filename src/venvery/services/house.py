@@ -30,6 +30,7 @@ from venvery.errors import (
     Unsatisfiable,
     VenveryError,
 )
+from venvery.model.access import EVERYTHING
 from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import canonical_json, sha256
 from venvery.model.names import normalize
@@ -399,7 +400,7 @@ class House:
         """
         made = await self._environment(asked)
         view, who = self.views.get(asked.view).name, VISITOR.get().name
-        if not self.reach.is_noted(made.manifest.key, view, who):
+        if VISITOR.get() is not EVERYTHING and not self.reach.is_noted(made.manifest.key, view, who):
             await asyncio.to_thread(self.reach.note, made.manifest.key, view, who)
         return made
 
@@ -465,7 +466,7 @@ class House:
         made = await self._known(key, view)
         for pin in made.manifest.pins:
             self.policing.admit(normalize(pin.project), parse_version(pin.version))
-        if not self.reach.is_noted(key, view, visitor.name):
+        if visitor is not EVERYTHING and not self.reach.is_noted(key, view, visitor.name):
             await asyncio.to_thread(self.reach.note, key, view, visitor.name)
         return made
 
