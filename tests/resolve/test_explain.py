@@ -312,3 +312,43 @@ a cannot be satisfied
   - a 1 depends on b, which is overridden by b>2
     - there is no b>2, only 1 and 2\
 """)
+
+
+def test_the_closest_versions_to_a_pin_are_named() -> None:
+    shelf = world(a={**{f"2.{n}": [] for n in range(20)}, "2.20rc1": [], "3.0": []})
+    assert told(request("a==2.20"), shelf) == snapshot("""\
+a==2.20 cannot be satisfied
+  - you ask for a==2.20
+    - there is no a==2.20; the closest of its 22 versions are 2.19 and 3.0\
+""")
+    assert told(request("a==2.5+cpu"), shelf) == snapshot("""\
+a==2.5+cpu cannot be satisfied
+  - you ask for a==2.5+cpu
+    - there is no a==2.5+cpu; the closest of its 22 versions are 2.5 and 2.6\
+""")
+    assert told(request("a==9"), shelf) == snapshot("""\
+a==9 cannot be satisfied
+  - you ask for a==9
+    - there is no a==9; the closest of its 22 versions is 3.0\
+""")
+    assert told(request("a==9.*"), shelf) == snapshot("""\
+a==9.* cannot be satisfied
+  - you ask for a==9.*
+    - there is no a==9.*, only 22 versions from 2.0 to 3.0\
+""")
+
+
+def test_nothing_is_told_twice_and_no_hint_leads_nowhere() -> None:
+    out = {f"1.{n}": Release(requires_python=">=3.13") for n in range(3)}
+    shelf = world(
+        a={"1": ["c<2"], "2": ["c<2", "d"], "3rc1": ["c<2"]},
+        c={**out, "2": []},
+        d={"1": ["c<2"]},
+    )
+    assert told(request("a", "c"), shelf) == snapshot("""\
+a cannot be satisfied
+  - you ask for a
+  - every version of a depends on c<2
+    - c 1.0, 1.1 and 1.2 are for Python >=3.13, and this is Python 3.12.0
+hint: choose another Python\
+""")

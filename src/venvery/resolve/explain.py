@@ -19,9 +19,10 @@ from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
 from venvery.resolve.packages import Package
 from venvery.resolve.solver import NoAnswer, TargetSolver
-from venvery.resolve.views import View
+from venvery.resolve.views import Dependencies, View
 from venvery.resolve.wording import (
     joined,
+    no_such_version,
     plural,
     reasons_out,
     versions_of,
@@ -79,6 +80,8 @@ class _Explanation:
         """By clause, the facts that it rests on: a set of places in `_facts_found`."""
         self._facts_found: list[int] = []
         self._told: set[int] = set()
+        self._noted: set[str] = set()
+        """Sentences on versions that are out; each is told once."""
         self._deepest = _DEEPEST
         self._hints: list[str] = []
         self._hints_at_last: list[str] = []
@@ -96,6 +99,7 @@ class _Explanation:
         while _count(because) > _MOST_NODES and self._deepest:
             self._deepest -= 1
             self._told.clear()
+            self._noted.clear()
             because = self._because(self._root)
         facts = [self._cause(leaf) for leaf in self._leaves_of(self._root)]
         headline = self._headline(facts)
@@ -346,8 +350,26 @@ class _Explanation:
                 f"{who} {'are pre-releases' if many else 'is a pre-release'}, and final releases match",
                 "prerelease",
             )
-            self._hints_at_last.append(f"allow pre-releases of {package.project}")
+            if self._may_help(fact.package, mask):
+                self._hints_at_last.append(f"allow pre-releases of {package.project}")
         return {"says": says, "fact": {"kind": kind, "project": str(package.project), "versions": versions}}
+
+    def _may_help(self, number: int, mask: int) -> bool:
+        """Tell whether one of some versions is known to require nothing that others forbid."""
+        package = self._package(number)
+        for rank in range(mask.bit_length() - 1):
+            told = package.view.dependencies(rank) if mask >> rank & 2 else None
+            if isinstance(told, Dependencies) and all(self._fits(number, one) for one in told.base):
+                return True
+        return False
+
+    def _fits(self, number: int, dependency: Dependency) -> bool:
+        """Tell whether what others want of a project, and what can be had, leaves a dependency anything."""
+        other = self._packages.numbers.get(dependency.project)
+        if other is None:
+            return True
+        left = self._wanted_by_others(other, ("project", number, None)) & self._engine.domain[other]
+        return bool(left & self._package(other).universe.mask(dependency.specifier))
 
     def _with_notes(self, node: Node, project: str, specifier: str, holder: Holder) -> Node:
         """Add what is special about the versions that a requirement matches and that would help if it were not."""
@@ -372,9 +394,10 @@ class _Explanation:
         for kind, versions, words in reasons_out(package, missing, yanked_out=True) if missing else ():
             who = versions_text(package, versions, package.universe.full)
             more = f" ({wheels})" if (wheels := wheels_words(package.view, versions)) and kind == "tag" else ""
+            says = f"{who} {'are' if plural(who, versions) else 'is'} {words}{more}"
             notes.append(
                 {
-                    "says": f"{who} {'are' if plural(who, versions) else 'is'} {words}{more}",
+                    "says": says,
                     "fact": {
                         "kind": f"out-{kind}",
                         "project": project,
@@ -384,23 +407,15 @@ class _Explanation:
             )
             if not matching & self._engine.domain[number]:
                 self._hint(kind, package, versions)
-        if notes:
-            node["because"] = notes[:_MOST_NOTES]
+        fresh = [note for note in notes[:_MOST_NOTES] if note["says"] not in self._noted]
+        self._noted.update(note["says"] for note in fresh)
+        if fresh:
+            node["because"] = fresh
         return node
 
     def _nothing_matches(self, package: Package, specifier: str) -> Node:
-        versions = versions_of(package.universe, package.universe.full)
-        if not versions:
-            there = f"{package.project} has no files that could be installed"
-        elif len(versions) <= _HANDFUL:
-            there = f"there is no {package.project}{specifier}, only {joined(versions)}"
-        else:
-            there = (
-                f"there is no {package.project}{specifier}, only {len(versions)} versions "
-                f"from {versions[0]} to {versions[-1]}"
-            )
         return {
-            "says": there,
+            "says": no_such_version(package, specifier),
             "fact": {"kind": "no-such-version", "project": str(package.project), "specifier": specifier},
         }
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from venvery.model.files import expand_tag
 from venvery.model.policy import show_span
+from venvery.model.versions import InvalidVersion, Version, parse_version
 from venvery.resolve.packages import Package
 from venvery.resolve.universe import Universe
 from venvery.resolve.views import View
 
-__all__ = ["joined", "plural", "reasons_out", "versions_of", "versions_text", "wheel_pythons", "wheels_words"]
+__all__ = [
+    "joined",
+    "no_such_version",
+    "plural",
+    "reasons_out",
+    "versions_of",
+    "versions_text",
+    "wheel_pythons",
+    "wheels_words",
+]
 
 _FEW = 3
+_HANDFUL = 8
 _SYSTEMS = (
     ("manylinux", "Linux (glibc)"),
     ("musllinux", "Linux (musl)"),
@@ -55,6 +67,35 @@ def versions_text(package: Package, mask: int, domain: int, declared: Iterable[s
     if _contiguous(mask, usable):
         return f"{name} {versions[0]} to {versions[-1]}"
     return f"{len(versions)} versions of {name} ({versions[0]} … {versions[-1]})"
+
+
+def no_such_version(package: Package, specifier: str) -> str:
+    """Say that no version of a project matches, and what there is: for a pin, the closest ones."""
+    versions = package.universe.versions
+    if not versions:
+        return f"{package.project} has no files that could be installed"
+    if len(versions) <= _HANDFUL:
+        return f"there is no {package.project}{specifier}, only {joined([str(version) for version in versions])}"
+    near = _closest(versions, specifier)
+    if near:
+        words = f"the closest of its {len(versions)} versions " + ("is" if len(near) == 1 else "are")
+        return f"there is no {package.project}{specifier}; {words} {joined([str(version) for version in near])}"
+    span = f"{len(versions)} versions from {versions[0]} to {versions[-1]}"
+    return f"there is no {package.project}{specifier}, only {span}"
+
+
+def _closest(versions: Sequence[Version], specifier: str) -> list[Version]:
+    """Give the versions right below and right above one that is pinned; final ones, where there are any."""
+    match = re.fullmatch(r"={2,3}\s*([^\s,*]+)", specifier)
+    try:
+        pinned = parse_version(match[1]) if match else None
+    except InvalidVersion:
+        pinned = None
+    if pinned is None:
+        return []
+    finals = [version for version in versions if not version.is_prerelease] or list(versions)
+    place = bisect_left(finals, pinned)
+    return [*finals[max(place - 1, 0) : place], *finals[place : place + 1]]
 
 
 def plural(who: str, mask: int) -> bool:
