@@ -7,15 +7,18 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 from venvery.model.sources import DEFAULT_VIEW, UPLOADED
+from venvery.services.answers import Answer
+from venvery.services.locks import LockFormat
 
 __all__ = ["with_address"]
 
 _MARK = UPLOADED.encode()
 
 
-def with_address(body: bytes, scope: Scope, view: str | None) -> bytes:
-    """Write the URLs of uploaded files in a lock as the one who asked has to write them."""
-    if _MARK not in body:
+def with_address(answer: Answer, form: LockFormat, scope: Scope, view: str | None) -> bytes:
+    """Write a lock, and the URLs of uploaded files in it as the one who asked has to write them."""
+    body = answer.render(form)
+    if not answer.names_uploads(form):
         return body
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     if not host or any(one in b"\"'<>\\\r\n /" for one in host):  # it goes into documents: nothing else may

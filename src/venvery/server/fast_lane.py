@@ -126,7 +126,7 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
 
 
 async def _answer(scope: Scope, send: Send, seen: Seen, answer: Answer, age: float) -> None:
-    body = with_address(answer.render(seen.form), scope, seen.view)
+    body = with_address(answer, seen.form, scope, seen.view)
     headers = [
         (b"content-length", b"%d" % len(body)),
         (b"content-type", seen.media_type),

@@ -54,7 +54,7 @@ async def resolve(request: Request) -> Response:
         seen = Seen(weakref.ref(answered.answer), answered.answers, form, content_type.encode(), asked.view)
         lane.remember(key, seen)
     return Response(
-        with_address(answered.answer.render(form), request.scope, asked.view),
+        with_address(answered.answer, form, request.scope, asked.view),
         media_type=content_type,
         headers={
             "Vary": "Accept",

@@ -18,6 +18,7 @@ from venvery.model.lock import Lock
 from venvery.model.names import NormalizedName
 from venvery.model.requests import NameSet, Options, ResolveRequest
 from venvery.model.requirements import Requirement
+from venvery.model.sources import UPLOADED
 from venvery.resolve.readers import lock_from_document
 from venvery.services.locks import LockFormat, render_lock
 from venvery.services.policing import Policing
@@ -30,6 +31,7 @@ MOST_WEIGHT = 256 * 1024**2
 """Bytes of the answers that are held in memory: about 700 of a hundred projects each."""
 MOST_STORED = 20_000
 """Answers that are kept in the database; those that were not used for longest go first."""
+_UPLOADED = UPLOADED.encode()
 _TIDY_EVERY = 256
 _WRITE_AFTER = 0.5
 """Seconds for which answers wait to be written down together; whoever asked has them by then."""
@@ -72,7 +74,7 @@ class Answer:
         self.fresh_until = 0.0
         self.checked_at = 0.0
         """When the listing that was looked at longest ago was looked at."""
-        self._rendered: dict[str, bytes] = {}
+        self._rendered: dict[str, tuple[bytes, bool]] = {}
 
     def with_lock(self, lock: Lock) -> Answer:
         """Give the same answer with a lock that says more."""
@@ -82,10 +84,18 @@ class Answer:
 
     def render(self, form: LockFormat) -> bytes:
         """Write the lock in a form; each form is written once."""
-        rendered = self._rendered.get(form)
-        if rendered is None:
-            rendered = self._rendered[form] = render_lock(self.lock, form).encode()
-        return rendered
+        return self._written(form)[0]
+
+    def names_uploads(self, form: LockFormat) -> bool:
+        """Tell whether that has URLs of uploaded files in it, which say nothing of this server's address yet."""
+        return self._written(form)[1]
+
+    def _written(self, form: LockFormat) -> tuple[bytes, bool]:
+        written = self._rendered.get(form)
+        if written is None:
+            rendered = render_lock(self.lock, form).encode()
+            written = self._rendered[form] = rendered, _UPLOADED in rendered
+        return written
 
 
 @dataclass(frozen=True, slots=True)
