@@ -17,9 +17,9 @@ from venvery.model.requirements import Requirement
 from venvery.resolve.dependencies import Dependency, from_requirement
 from venvery.resolve.engine import Derived
 from venvery.resolve.facts import Bounded, Fact, Guarded, Out, Requested, Requires
+from venvery.resolve.helping import Holder, Wanted, advice, from_project, from_request
 from venvery.resolve.packages import Package
 from venvery.resolve.solver import NoAnswer, TargetSolver
-from venvery.resolve.views import Dependencies, View
 from venvery.resolve.wording import (
     joined,
     no_such_version,
@@ -27,14 +27,12 @@ from venvery.resolve.wording import (
     reasons_out,
     versions_of,
     versions_text,
-    wheel_pythons,
     wheels_words,
 )
 
 __all__ = ["story", "unsatisfiable"]
 
 Node = dict[str, Any]
-Holder = tuple[str, int, str | None]
 _HANDFUL = 8
 _MOST_NOTES = 3
 _MOST_FACTS = 12
@@ -87,21 +85,20 @@ class _Explanation:
         self._hints_at_last: list[str] = []
         """Those that are told where there are no others."""
         self._unknown: dict[str, None] = {}
-        self._wanted: dict[int, dict[Holder, int]] = {}
-        """By project, what each holder of the facts allows of it."""
+        self._wanted = Wanted(self._packages, self._engine, ())
 
     # ------------------------------------------------------------------ the error
 
     def error(self, several: bool) -> Unsatisfiable:
         self._count_leaves()
-        self._collect_wanted()
+        facts: list[Fact] = [self._cause(leaf) for leaf in self._leaves_of(self._root)]
+        self._wanted = Wanted(self._packages, self._engine, facts)
         because = self._because(self._root)
         while _count(because) > _MOST_NODES and self._deepest:
             self._deepest -= 1
             self._told.clear()
             self._noted.clear()
             because = self._because(self._root)
-        facts = [self._cause(leaf) for leaf in self._leaves_of(self._root)]
         headline = self._headline(facts)
         if several:
             headline = f"{self._solver.question.target}: {headline}"
@@ -128,34 +125,6 @@ class _Explanation:
     def _asked_for_unknown(self, facts: Iterable[Fact]) -> bool:
         """Tell whether the person names a project that no source has: then nothing else matters."""
         return any(isinstance(fact, Requested) and fact.dependency.project in self._unknown for fact in facts)
-
-    def _collect_wanted(self) -> None:
-        """Note what the facts allow of each project, so that only what would help is told of it."""
-        for leaf in self._leaves_of(self._root):
-            fact = self._cause(leaf)
-            if isinstance(fact, Bounded):
-                self._note_wanted(_holder(fact), from_requirement(fact.requirement))
-            elif isinstance(fact, Requested):
-                self._note_wanted(_holder(fact), fact.dependency)
-            elif isinstance(fact, Requires):
-                for having, _allowed, dependency in fact.ways:
-                    if having & fact.versions:
-                        self._note_wanted(_holder(fact), dependency)
-
-    def _note_wanted(self, holder: Holder, dependency: Dependency) -> None:
-        number = self._packages.numbers.get(normalize(dependency.project))
-        if number is not None:
-            holders = self._wanted.setdefault(number, {})
-            mask = self._package(number).universe.mask(dependency.specifier)
-            holders[holder] = holders.get(holder, 0) | mask
-
-    def _wanted_by_others(self, number: int, holder: Holder) -> int:
-        """Give the versions of a project that everybody but one holder allows."""
-        allowed = -1
-        for other, mask in self._wanted.get(number, {}).items():
-            if other != holder:
-                allowed &= mask
-        return allowed
 
     # ------------------------------------------------------------------ the tree
 
@@ -265,7 +234,7 @@ class _Explanation:
         node: Node = {"says": says, "fact": {"kind": kind, "requirement": requirement.text}}
         if requirement.origin:
             node["fact"]["origin"] = requirement.origin
-        return self._with_notes(node, project, specifier, _holder(fact))
+        return self._with_notes(node, project, specifier, from_request(fact))
 
     def _chain(self, facts: list[_Depends]) -> list[Node]:
         """Tell dependencies; where each version has its own specifier for the same project, in one sentence."""
@@ -330,7 +299,8 @@ class _Explanation:
         }
         if fact.extra is not None:
             node["fact"]["extra"] = str(fact.extra)
-        return self._with_notes(node, fact.dependency.project, fact.dependency.specifier, _holder(fact))
+        holder = from_project(fact.package, fact.extra)
+        return self._with_notes(node, fact.dependency.project, fact.dependency.specifier, holder)
 
     def _out(self, fact: Out | Guarded, mask: int) -> Node:
         package = self._package(fact.package)
@@ -350,26 +320,9 @@ class _Explanation:
                 f"{who} {'are pre-releases' if many else 'is a pre-release'}, and final releases match",
                 "prerelease",
             )
-            if self._may_help(fact.package, mask):
+            if self._wanted.may_help(fact.package, mask):
                 self._hints_at_last.append(f"allow pre-releases of {package.project}")
         return {"says": says, "fact": {"kind": kind, "project": str(package.project), "versions": versions}}
-
-    def _may_help(self, number: int, mask: int) -> bool:
-        """Tell whether one of some versions is known to require nothing that others forbid."""
-        package = self._package(number)
-        for rank in range(mask.bit_length() - 1):
-            told = package.view.dependencies(rank) if mask >> rank & 2 else None
-            if isinstance(told, Dependencies) and all(self._fits(number, one) for one in told.base):
-                return True
-        return False
-
-    def _fits(self, number: int, dependency: Dependency) -> bool:
-        """Tell whether what others want of a project, and what can be had, leaves a dependency anything."""
-        other = self._packages.numbers.get(dependency.project)
-        if other is None:
-            return True
-        left = self._wanted_by_others(other, ("project", number, None)) & self._engine.domain[other]
-        return bool(left & self._package(other).universe.mask(dependency.specifier))
 
     def _with_notes(self, node: Node, project: str, specifier: str, holder: Holder) -> Node:
         """Add what is special about the versions that a requirement matches and that would help if it were not."""
@@ -387,7 +340,7 @@ class _Explanation:
             ]
             return node
         matching = package.universe.mask(specifier)
-        missing = matching & ~self._engine.domain[number] & self._wanted_by_others(number, holder)
+        missing = matching & ~self._engine.domain[number] & self._wanted.by_others(number, holder)
         notes = []
         if not matching:
             notes.append(self._nothing_matches(package, specifier))
@@ -405,8 +358,9 @@ class _Explanation:
                     },
                 }
             )
-            if not matching & self._engine.domain[number]:
-                self._hint(kind, package, versions)
+            hint = None if matching & self._engine.domain[number] else advice(kind, package, versions)
+            if hint is not None:
+                self._hints.append(hint)
         fresh = [note for note in notes[:_MOST_NOTES] if note["says"] not in self._noted]
         self._noted.update(note["says"] for note in fresh)
         if fresh:
@@ -418,23 +372,6 @@ class _Explanation:
             "says": no_such_version(package, specifier),
             "fact": {"kind": "no-such-version", "project": str(package.project), "specifier": specifier},
         }
-
-    def _hint(self, kind: str, package: Package, versions: int) -> None:
-        pythons = wheel_pythons(package.view, versions)
-        hint = {
-            "python": "choose another Python",
-            "tag": f"choose Python {pythons[-1]}" if pythons else "choose another target",
-            "sdist": f"allow source distributions of {package.project}",
-            "wheel": f"allow wheels of {package.project}",
-            "prerelease": f"allow pre-releases of {package.project}",
-            "yanked": f"ask for the yanked release of {package.project} with ==",
-            "newer": "choose a later exclude-newer",
-            "cool-down": _when_cool(package.view, versions),
-            "blocked": f"ask the administrator about {package.project}",
-            "source": f"let {package.project} come from any source",
-        }.get(kind)
-        if hint:
-            self._hints.append(hint)
 
     # ------------------------------------------------------------------ conclusions
 
@@ -468,26 +405,6 @@ class _Explanation:
             return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
         wanted = joined(need, "or")
         return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
-
-
-def _holder(fact: Requested | Bounded | Requires | _Depends) -> Holder:
-    """Name who states a requirement: the request, or a project (or an extra of it) whatever its version."""
-    if isinstance(fact, Requested | Bounded):
-        return "request", id(fact.requirement), None
-    return "project", fact.package, fact.extra
-
-
-def _when_cool(view: View, versions: int) -> str | None:
-    """Say from when the first of some versions is offered, as far as the cool-down goes."""
-    rule = view.rules.cool_down
-    files = [file for i, files in enumerate(view.universe.by_version) if versions >> (i + 1) & 1 for file in files]
-    times = [file.upload_time for file in files if file.upload_time is not None]
-    if rule is None or not times:
-        return None
-    return (
-        f"wait until {min(times) + rule.span:%Y-%m-%d %H:%M %Z}, "
-        f"or ask the administrator to exempt {view.universe.project} from the cool-down"
-    )
 
 
 def _count(nodes: list[Node]) -> int:
