@@ -76,6 +76,9 @@ def test_nobody_outside_is_asked_for_an_owned_name(tmp_path: Path, index: IndexS
         assert post(server, make_wheel("acme", "1.0")).status == 200
         assert post(server, make_wheel("shared-lib", "1.0+ours")).status == 200
         index.forget()
+        told = " ".join(venvery("doctor", "--config", file).stdout.split())
+        assert "acme comes from team, and never from outside" in told
+        index.forget()
         assert "acme==1.0" in resolve("acme", "public")
         assert listed(server, "acme") == ["acme-1.0-py3-none-any.whl"]
         assert listed(server, "acme", prefix="/views/outer") == []  # not even where its owner is not

@@ -19,6 +19,7 @@ from venvery.catalog.network import Network
 from venvery.catalog.ownership import Ownership
 from venvery.catalog.parts import Numbered, Parts
 from venvery.catalog.reporter import Reporter
+from venvery.catalog.shadows import Shadowed, find_shadowed
 from venvery.catalog.sharing import all_of
 from venvery.catalog.sidecars import Sidecars
 from venvery.catalog.sources import Source, identify, make_source
@@ -141,6 +142,12 @@ class Catalog:
     def ownership(self) -> Ownership | None:
         """Who owns which name; None where no source is hosted."""
         return self._works.ownership
+
+    def shadowed(self) -> list[Shadowed]:
+        """List the names that a hosted source has and another source has too, as far as is known. Slow."""
+        if self._works.ownership is None:
+            return []
+        return find_shadowed(tuple(self._works.sources.values()), self._works.ownership, self._works.database)
 
     def notice(self) -> None:
         """Notice what was uploaded, yanked or deleted, here or in another process. Raises `StorageFailed`.

@@ -160,6 +160,20 @@ async def _change_blocks(request: Request, *, undo: bool) -> Response:
 
 
 @router.get(
+    "/v1/shadowed",
+    summary="Names that a hosted source has and another source too, and who wins",
+    response_class=Response,
+    responses={200: {"content": _OBJECT, "description": "The names, as far as they are known here"}, **_PROBLEMS},
+)
+async def get_shadowed(request: Request) -> Response:
+    """Give shadowed names, to administrators; no index is asked for them."""
+    visitor_of(request).need("admin")
+    house: House = request.app.state.house
+    shadowed = await asyncio.to_thread(house.catalog.shadowed)
+    return JSONResponse({"shadowed": [one.to_json() for one in shadowed]})
+
+
+@router.get(
     "/v1/environments",
     summary="Which environments contain a release, and to administrators, who had them last",
     response_class=Response,

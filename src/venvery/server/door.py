@@ -27,7 +27,16 @@ _SIGN_IN = ("/sign-in", "/sign-out")
 """Where a token that is no longer good must not keep anyone out."""
 _BUILDING = ("/v1/jobs", "/v1/builds", "/jobs")
 """To have something built, and to see how that goes, as whoever asked for an environment has to."""
-_ASK_THEMSELVES = (*_SIGN_IN, "/upload", "/static/", "/v1/releases/", "/v1/tokens", "/v1/journal", "/v1/blocks")
+_ASK_THEMSELVES = (
+    *_SIGN_IN,
+    "/upload",
+    "/static/",
+    "/v1/releases/",
+    "/v1/tokens",
+    "/v1/journal",
+    "/v1/blocks",
+    "/v1/shadowed",
+)
 """Whose routes ask for the right that they need; to all others reading, or resolving, has to be allowed."""
 
 

@@ -149,7 +149,7 @@ def _room(folder: Path, says: str) -> Iterator[Finding]:
 async def _sources(configuration: Configuration) -> list[Finding]:
     """Ask every source for a project."""
     others = [spec for spec in configuration.sources if spec.kind != "hosted"]
-    found = list(_hosted(configuration))
+    found = [*_hosted(configuration), *await _shadowed(configuration)]
     if not others:
         hint = "name one with --index-url or --find-links"
         found.append(Finding("sources", "warning", "there is no source but what is hosted here", hint))
@@ -170,6 +170,20 @@ def _hosted(configuration: Configuration) -> Iterator[Finding]:
         else:
             says = f"hosted here, but not in the configuration; its {count} projects come from nowhere else either"
             yield Finding(f"source {source}", "warning", says, "name it in the configuration, as kind hosted")
+
+
+async def _shadowed(configuration: Configuration) -> list[Finding]:
+    """Name what is hosted here and known elsewhere too, and say who wins; nobody is asked."""
+    if not configuration.has_database():
+        return []
+    with Database.open(configuration.database_at) as database:
+        blobs = Blobs(configuration.data / "blobs")
+        async with Catalog(configuration.sources, database=database, blobs=blobs) as catalog:
+            try:
+                shadowed = await asyncio.to_thread(catalog.shadowed)
+            except SourceFailed:
+                return []  # it is told of that source by itself
+    return [Finding(f"name {one.project}", "ok", str(one)) for one in shadowed]
 
 
 async def _source(spec: SourceSpec, configuration: Configuration) -> Finding:
