@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-from venvery.errors import SourceGarbage, WrongHash
+from venvery.errors import SourceGarbage, StorageFailed, WrongHash
 from venvery.model.files import DistFile
 from venvery.model.sources import redact
 from venvery.storage.blobs import Blobs, Incoming, Stored
@@ -136,6 +136,10 @@ class Follower:
         while piece := os.pread(self._descriptor, PIECE, position):
             position += len(piece)
             yield piece
+        if self.size is not None and position != self.size:
+            raise StorageFailed(
+                f"{position} of the {self.size} bytes of {self._arrival.file.filename} can be read"
+            )
 
     def close(self) -> None:
         """Stop reading; when nobody else wants the file, it stops coming."""

@@ -58,7 +58,9 @@ class Fetcher:
 
         Raises `WrongHash`, `SourceUnreachable`, `SourceGarbage`, `StorageFailed`; then nothing is kept.
         """
-        return self.held(file) or await self._shared.get(storage_key(file), lambda: self._fetch(file))
+        return self.held(file) or await self._shared.get(
+            storage_key(file), lambda: self._fetch(file, self._arrive(file))
+        )
 
     def held(self, file: DistFile) -> str | None:
         """Give the digest of the blob that holds a file; None when it was never fetched."""
@@ -92,10 +94,8 @@ class Fetcher:
             raise
 
     async def _follow(self, file: DistFile, fetching: asyncio.Future[str]) -> str | Follower:
-        key = storage_key(file)
-        while key not in self._arrivals and not fetching.done():
-            await asyncio.sleep(0)  # until the task has begun
-        arrival = self._arrivals.get(key)
+        await asyncio.sleep(0)  # until it has begun, or joined what others have begun
+        arrival = self._arrivals.get(storage_key(file))
         if arrival is not None and arrival.can_be_followed:
             await arrival.begun.wait()
             if not arrival.over:
@@ -103,15 +103,20 @@ class Fetcher:
                     return arrival.follow(fetching)
         return await fetching
 
-    async def _fetch(self, file: DistFile) -> str:
-        key, path = storage_key(file), path_of(file.url)
-        arrival = self._arrivals[key] = Arrival(file, self._blobs)
+    def _arrive(self, file: DistFile) -> Arrival:
+        """Announce a file, before the task that fetches it has its first turn."""
+        arrival = self._arrivals[storage_key(file)] = Arrival(file, self._blobs)
+        return arrival
+
+    async def _fetch(self, file: DistFile, arrival: Arrival) -> str:
+        key = storage_key(file)
         try:
-            return await self._bring(file, path, arrival)
+            return await self._bring(file, path_of(file.url), arrival)
         finally:
             arrival.end()
             arrival.drop()
-            del self._arrivals[key]
+            if self._arrivals.get(key) is arrival:  # else it was given up, and somebody has begun anew meanwhile
+                del self._arrivals[key]
 
     async def _bring(self, file: DistFile, path: Path | None, arrival: Arrival) -> str:
         lease = await asyncio.to_thread(self._blobs.hold)  # a blob is not removed before its row is there
