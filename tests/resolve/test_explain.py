@@ -352,3 +352,15 @@ a cannot be satisfied
     - c 1.0, 1.1 and 1.2 are for Python >=3.13, and this is Python 3.12.0
 hint: choose another Python\
 """)
+
+
+def test_a_note_is_told_once_in_a_long_story() -> None:
+    old = {str(n): Release(requires_python=">=3.13") for n in range(1, 5)}
+    shelf = world(
+        a={str(n): [f"b{n}"] for n in range(1, 13)},
+        d={**old, "5": []},
+        **{f"b{n}": {"1": ["d>=1" if n % 2 else "d<9"]} for n in range(1, 13)},
+    )
+    text = told(request("a", constraints=["d<5"]), shelf)
+    assert text.count("d 1 to 4 are for Python >=3.13, and this is Python 3.12.0") == 1
+    assert text.endswith("hint: choose another Python")

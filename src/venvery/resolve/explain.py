@@ -78,8 +78,6 @@ class _Explanation:
         """By clause, the facts that it rests on: a set of places in `_facts_found`."""
         self._facts_found: list[int] = []
         self._told: set[int] = set()
-        self._noted: set[str] = set()
-        """Sentences on versions that are out; each is told once."""
         self._deepest = _DEEPEST
         self._hints: list[str] = []
         self._hints_at_last: list[str] = []
@@ -97,11 +95,11 @@ class _Explanation:
         while _count(because) > _MOST_NODES and self._deepest:
             self._deepest -= 1
             self._told.clear()
-            self._noted.clear()
             because = self._because(self._root)
         headline = self._headline(facts)
         if several:
             headline = f"{self._solver.question.target}: {headline}"
+        _tell_notes_once(because, set())
         tree: Node = {"says": headline, "because": because}
         if self._unknown:
             tree["unknown_projects"] = list(self._unknown)
@@ -361,10 +359,8 @@ class _Explanation:
             hint = None if matching & self._engine.domain[number] else advice(kind, package, versions)
             if hint is not None:
                 self._hints.append(hint)
-        fresh = [note for note in notes[:_MOST_NOTES] if note["says"] not in self._noted]
-        self._noted.update(note["says"] for note in fresh)
-        if fresh:
-            node["because"] = fresh
+        if notes:
+            node["because"] = notes[:_MOST_NOTES]
         return node
 
     def _nothing_matches(self, package: Package, specifier: str) -> Node:
@@ -405,6 +401,21 @@ class _Explanation:
             return f"{joined(have)} cannot be used" + (" together" if len(have) > 1 else "")
         wanted = joined(need, "or")
         return f"{joined(have)} {'need' if len(have) > 1 else 'needs'} {wanted}" if have else f"{wanted} is needed"
+
+
+def _tell_notes_once(nodes: Iterable[Node], told: set[str]) -> None:
+    """Leave out what was told already of versions that are out: several requirements match the same ones."""
+    for node in nodes:
+        below: list[Node] = node.pop("because", [])
+        fresh = [one for one in below if one["says"] not in told or not _is_note(one)]
+        told.update(one["says"] for one in fresh if _is_note(one))
+        _tell_notes_once(fresh, told)
+        if fresh:
+            node["because"] = fresh
+
+
+def _is_note(node: Node) -> bool:
+    return str(node.get("fact", {}).get("kind", "")).startswith("out-")
 
 
 def _count(nodes: list[Node]) -> int:
