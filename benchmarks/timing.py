@@ -35,6 +35,8 @@ class Measured:
 
     contestant: Contestant
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    """Seconds of processor time of all processes that were waited for, which a busy machine changes less."""
 
     @property
     def median(self) -> float:
@@ -56,9 +58,12 @@ def measure(contestants: Sequence[Contestant], runs: int, scratch: Path, *, keep
             folder = Path(tempfile.mkdtemp(dir=scratch))
             one.contestant.prepare(folder)
             os.sync()  # what the one before wrote is not paid for by the next
-            started = time.perf_counter()
+            before, started = os.times(), time.perf_counter()
             one.contestant.job(folder)
             one.seconds.append(time.perf_counter() - started)
+            after = os.times()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
+            one.processor.append(used)
             if not keep:
                 shutil.rmtree(folder)
             print(f"{number}/{runs}  {one.contestant.name}: {one.seconds[-1]:.2f} s", file=sys.stderr)
