@@ -73,6 +73,9 @@ into a lock; pins that say nothing but what the catalog does are made once and s
 writing the lock as bytes. *First* is the first time in this process; what one input has looked at, the next
 finds. Python's collector of cycles is set as `venvery serve` sets it. uv runs as a process, as people run it,
 with a warm cache, offline, and is told which interpreter to use, so that it need not look for one.
+
+Where the load average is high, trust the row in processor time: whoever takes turns with others waits, and uv,
+which starts a process and several threads for each answer, waits more than we do.
 """
 COLUMNS = (
     "input",
