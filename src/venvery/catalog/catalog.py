@@ -203,8 +203,10 @@ class Catalog:
 
     @property
     def changes(self) -> int:
-        """A number that grows when any listing turns out to have changed; while it stays, none has."""
-        self.notice()
+        """A number that grows when any listing turns out to have changed; while it stays, none has.
+
+        As of the last `notice`: looking again each time would cost the quickest answers more than all the rest.
+        """
         return self._listings.changes
 
     async def held(self, project: NormalizedName) -> HeldListing | None:
@@ -245,7 +247,6 @@ class Catalog:
     async def stamps(self, projects: Iterable[NormalizedName]) -> dict[NormalizedName, Stamp]:
         """Give the revisions of listings, each checked within the freshness window. Raises as `listings` does."""
         self._keeper.check()
-        self.notice()
         return await self._listings.stamps(projects)
 
     def forget(self, project: NormalizedName) -> None:
