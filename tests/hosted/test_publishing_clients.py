@@ -183,6 +183,13 @@ def test_a_lock_of_published_files_is_one_that_others_can_use(
     for _ in range(2):  # computed, and remembered
         pylock = ask(server, "POST", "/v1/resolve", body=body, headers={"Accept": "application/toml"})
         assert f"{server.url}/files/acme/" in pylock.text
+    proxied = {"Accept": "application/toml", "Host": "pkg.example", "X-Forwarded-Prefix": "/below"}
+    answer = ask(server, "POST", "/v1/resolve", body=body, headers=proxied)
+    assert "http://pkg.example/below/files/acme/" in answer.text
+    hostile = {"Accept": "application/toml", "Host": 'x"\nevil = "y', "X-Forwarded-Prefix": '/"\n'}
+    for name in ("Host", "X-Forwarded-Prefix"):
+        said = proxied | {name: hostile[name].replace("\n", " ")}
+        assert "evil" not in ask(server, "POST", "/v1/resolve", body=body, headers=said).text
     (tmp_path / "pylock.toml").write_text(pylock.text)
     to = tmp_path / "site"
     done = client(

@@ -1,7 +1,11 @@
-"""URLs of uploaded files: inside they say only which file it is, on the way out also where this server is."""
+"""Where people see this server, for the few documents that need whole URLs.
+
+URLs of uploaded files say inside only which file it is; on the way out also where this server is.
+"""
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -10,9 +14,27 @@ from venvery.model.sources import DEFAULT_VIEW, UPLOADED
 from venvery.services.answers import Answer
 from venvery.services.locks import LockFormat
 
-__all__ = ["with_address"]
+__all__ = ["address_of", "with_address"]
 
 _MARK = UPLOADED.encode()
+_PREFIX = re.compile(rb"(/[A-Za-z0-9._~-]+)+\Z")
+_HOST = re.compile(rb"[A-Za-z0-9._~\[\]:-]+\Z")
+
+
+def address_of(scope: Scope, view: str | None) -> str | None:
+    """Give the URL below which a view's `files/` lie, without a slash at its end; None when that is not known.
+
+    Behind a reverse proxy the prefix is that of `X-Forwarded-Prefix`. What is no host or path is not believed: it
+    goes into documents.
+    """
+    headers = {name: value for name, value in scope["headers"] if name in (b"host", b"x-forwarded-prefix")}
+    host, prefix = headers.get(b"host", b""), headers.get(b"x-forwarded-prefix", b"").rstrip(b"/")
+    if not _HOST.match(host):
+        return None
+    if not _PREFIX.match(prefix):
+        prefix = quote(scope.get("root_path", "").rstrip("/")).encode()
+    below = "" if view is None or view == DEFAULT_VIEW else f"/views/{quote(view)}"
+    return f"{scope.get('scheme', 'http')}://{host.decode()}{prefix.decode()}{below}"
 
 
 def with_address(answer: Answer, form: LockFormat, scope: Scope, view: str | None) -> bytes:
@@ -20,10 +42,5 @@ def with_address(answer: Answer, form: LockFormat, scope: Scope, view: str | Non
     body = answer.render(form)
     if not answer.names_uploads(form):
         return body
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    if not host or any(one in b"\"'<>\\\r\n /" for one in host):  # it goes into documents: nothing else may
-        return body
-    prefix = "" if view is None or view == DEFAULT_VIEW else f"/views/{quote(view)}"
-    root = scope.get("root_path", "").rstrip("/")
-    address = f"{scope.get('scheme', 'http')}://".encode() + host + f"{quote(root)}{prefix}/files/".encode()
-    return body.replace(_MARK, address)
+    address = address_of(scope, view)
+    return body if address is None else body.replace(_MARK, f"{address}/files/".encode())

@@ -28,7 +28,12 @@ router = APIRouter()
 _MOST_AT_ONCE = 64
 """Uploads that are received at the same time."""
 _DRAINED = 64 << 20
-"""Bytes that are still received after a refusal: many clients hear nothing before they have sent everything."""
+"""Bytes that are still received after a refusal: many clients hear nothing before they have sent everything.
+
+From whoever shows a token, the whole file.
+"""
+_DRAINED_FOR = 600.0
+"""Seconds."""
 _DIGESTS = {"md5_digest": "md5", "sha256_digest": "sha256", "blake2_256_digest": "blake2b_256"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "Published, or there already; it is listed, downloadable and lasts"},
@@ -96,7 +101,8 @@ async def _upload(request: Request, source: str | None) -> Response:
     try:
         published = await _receive(request, source)
     except VenveryError as error:
-        await _drain(request)
+        house: House = request.app.state.house
+        await _drain(request, house.limits.upload_bytes if visitor_of(request).known else _DRAINED)
         return _refusal(request, error)
     return JSONResponse(published.to_json())
 
@@ -159,11 +165,10 @@ def _refusal(request: Request, error: VenveryError) -> Response:
     return PlainTextResponse(said + "\n", status, headers=headers)
 
 
-async def _drain(request: Request) -> None:
+async def _drain(request: Request, left: int) -> None:
     """Receive what is left of the body, within reason."""
-    left = _DRAINED
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(_DRAINED_FOR):
             async for chunk in request.stream():
                 left -= len(chunk)
                 if left < 0:
