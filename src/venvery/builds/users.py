@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import random
 from pathlib import Path
 
@@ -47,6 +46,8 @@ def _running() -> set[int]:
 
 
 def _has_account(uid: int) -> bool:
+    import pwd  # not there on Windows, where this module is imported too
+
     try:
         pwd.getpwuid(uid)
     except KeyError:

@@ -6,11 +6,11 @@ A folder whose process is dead is removed by the next one that starts; the kerne
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
 import stat
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +18,9 @@ from threading import Lock
 from typing import BinaryIO
 
 from venvery.storage.blobs import storage_errors
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["BuildPlace"]
 

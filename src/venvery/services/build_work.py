@@ -31,7 +31,7 @@ from venvery.catalog.core_metadata import read_metadata
 from venvery.catalog.sdists import BROKEN, read_member
 from venvery.client.errors import ClientError
 from venvery.client.interpreter import Interpreter, find_python, this_interpreter
-from venvery.errors import BadInput, BuildFailed, BuildRefused, NotFound, Unsatisfiable
+from venvery.errors import BadInput, BuildFailed, BuildRefused, Unsatisfiable
 from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import hex_of
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata
@@ -135,15 +135,23 @@ class BuildWork:
         digest = await self._house.catalog.fetch(asked.file)
         lease = await asyncio.to_thread(self._blobs.hold, [digest])
         try:
-            archive = self._blobs.path(digest)
-            if archive is None:
-                raise NotFound(f"the source distribution {digest} is not there any more")
-            system = await asyncio.to_thread(_build_system, asked.file.filename, archive)
-            with self._place.output() as output:
+            with self._place.output() as output, self._place.output() as copy:
+                archive = await asyncio.to_thread(self._as_path, digest, copy)
+                system = await asyncio.to_thread(_build_system, asked.file.filename, archive)
                 made, pins = await self._build(attempt, asked, python, archive, system, output)
                 return await asyncio.to_thread(self._collect, attempt, asked, made, pins, output)
         finally:
             lease.release()
+
+    def _as_path(self, digest: str, copy: BinaryIO) -> Path:
+        """Give a blob as a file that can be bound: its own, or a copy where blobs are no files here."""
+        path = self._blobs.path(digest)
+        if path is not None:
+            return path
+        with self._blobs.open(digest) as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        return Path(copy.name)
 
     async def _build(
         self,

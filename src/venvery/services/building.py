@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from venvery.errors import BuildFailed, BuildRefused, NotFound, NoUsableFile
+from venvery.errors import BuildFailed, BuildRefused, NotFound, NoUsableFile, StorageFailed
 from venvery.model.build_settings import BuildSettings
 from venvery.model.digests import canonical_json, hex_of, sha256
 from venvery.model.files import CoreMetadata, DistFile, NoMetadata, parse_filename
@@ -36,6 +36,9 @@ _REMEMBERED = 600.0
 """Seconds for which a failed build is not begun again by itself: it would fail again."""
 _SEEN = 30.0
 """Seconds after which a worker that was not heard of counts as gone."""
+_KEPT = 30 * 86400.0
+"""Seconds for which a job that has ended is kept, with its log."""
+_TIDY_EVERY = 3600.0
 _TAIL = 4000
 """Characters of the end of a log that go with an error."""
 
@@ -260,8 +263,13 @@ class Builds:
         from venvery.services.build_work import local_scopes
 
         scopes = await asyncio.to_thread(local_scopes)
+        tidied = 0.0
         while True:
-            await asyncio.to_thread(self._database.jobs.announce, runner.name, scopes)
+            with contextlib.suppress(StorageFailed):  # the runner tells of it
+                await asyncio.to_thread(self._database.jobs.announce, runner.name, scopes)
+                if self._database.clock() - tidied > _TIDY_EVERY:
+                    tidied = self._database.clock()
+                    await asyncio.to_thread(self._database.jobs.forget_old, _KEPT)
             await asyncio.sleep(_SEEN / 3)
 
     async def close(self) -> None:
