@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import itertools
 import os
 import pwd
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from tests.support.index_server import closed_port
 
-__all__ = ["PostgresServer", "find_postgres"]
+__all__ = ["PostgresServer", "find_postgres", "shared_server"]
 
 _OWNERS = ("postgres", "nobody")
 """Who runs the server when the tests run as root: it refuses to be root."""
@@ -81,6 +83,14 @@ class PostgresServer:
             check=False,
         )
         assert done.returncode == 0, f"{program}: {done.stderr}"
+
+
+@functools.cache
+def shared_server() -> PostgresServer:
+    """Give one server for all tests of this process; it ends with the process."""
+    server = PostgresServer()
+    atexit.register(server.close)
+    return server
 
 
 def _exists(name: str) -> bool:

@@ -76,7 +76,7 @@ class Venvery:
         self.cwd = folder / "work"
         self.cwd.mkdir(parents=True, exist_ok=True)
         self.env = clean_environment(
-            folder / "home", VENVERY_DATA=str(self.data), VENVERY_CACHE_DIR=str(self.cache)
+            folder / "home", VENVERY_DATA=str(self.data), VENVERY_CACHE_DIR=str(self.cache), **_database()
         )
         if index_url is not None:
             self.env["VENVERY_INDEX_URL"] = index_url
@@ -129,6 +129,15 @@ class Venvery:
     def serve(self, *args: str | Path, env: Mapping[str, str] | None = None) -> ServerProcess:
         """Start `venvery serve` on a free port and wait until it is ready."""
         return ServerProcess(self, args, env=env)
+
+
+def _database() -> dict[str, str]:
+    """Name a database of its own, where the tests are to run on PostgreSQL: `VENVERY_TEST_POSTGRES=1`."""
+    if not os.environ.get("VENVERY_TEST_POSTGRES"):
+        return {}
+    from tests.support.postgres import shared_server
+
+    return {"VENVERY_DATABASE": shared_server().new_database()}
 
 
 class ServerProcess:
