@@ -103,6 +103,7 @@ class Server:
     name: str
     simple: str
     ours: bool = False
+    errors: int = 0
     rates: dict[str, list[float]] = field(default_factory=dict)
     waits: dict[str, list[float]] = field(default_factory=dict)
 
@@ -222,11 +223,12 @@ def floor(stack: contextlib.ExitStack, scratch: Path, name: str, body: bytes) ->
     return url
 
 
-async def load(url: str, headers: str, connections: int, seconds: float) -> tuple[float, float]:
-    """Give requests a second, and the 99th percentile of the waits in milliseconds."""
+async def load(url: str, headers: str, connections: int, seconds: float) -> tuple[float, float, int]:
+    """Give good answers a second, the 99th percentile of their waits in milliseconds, and the number of errors."""
     parts = urlsplit(url)
     request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}\r\n".encode()
     waits: list[float] = []
+    errors: list[bytes] = []
     until = time.perf_counter() + seconds
 
     async def client() -> None:
@@ -235,7 +237,6 @@ async def load(url: str, headers: str, connections: int, seconds: float) -> tupl
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if b" 304 " not in head[:20]:
-                assert head.startswith(b"http/1.1 200"), head
                 length = re.search(rb"content-length: (\d+)", head)
                 if length is not None:
                     await reader.readexactly(int(length[1]))
@@ -243,7 +244,10 @@ async def load(url: str, headers: str, connections: int, seconds: float) -> tupl
                     while size := int(await reader.readline(), 16):
                         await reader.readexactly(size + 2)
                     await reader.readline()
-            waits.append(time.perf_counter() - started)
+            if head.startswith((b"http/1.1 200", b"http/1.1 304")):
+                waits.append(time.perf_counter() - started)
+            else:
+                errors.append(head)
             if b"connection: close" in head:
                 writer.close()
                 reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 24)
@@ -252,7 +256,8 @@ async def load(url: str, headers: str, connections: int, seconds: float) -> tupl
     started = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(connections)))
     took = time.perf_counter() - started
-    return len(waits) / took, 1000 * statistics.quantiles(waits, n=100)[98] if len(waits) > 1 else 0.0
+    slowest = 1000 * statistics.quantiles(waits, n=100)[98] if len(waits) > 1 else 0.0
+    return len(waits) / took, slowest, len(errors)
 
 
 Ask = tuple[str, str]
@@ -303,9 +308,10 @@ def main() -> None:
             for scenario in bodies:
                 for server, asked in jobs if number % 2 else reversed(jobs):
                     url, headers = asked[scenario]
-                    rate, wait = asyncio.run(load(url, headers, arguments.connections, arguments.seconds))
+                    rate, wait, errors = asyncio.run(load(url, headers, arguments.connections, arguments.seconds))
                     server.rates.setdefault(scenario, []).append(rate)
                     server.waits.setdefault(scenario, []).append(wait)
+                    server.errors += errors
                     print(
                         f"{number + 1}  {scenario}  {server.name}: {rate:.0f}/s, p99 {wait:.1f} ms",
                         file=sys.stderr,
@@ -338,7 +344,8 @@ def report(
     middle: Callable[[list[float]], float] = statistics.median
     for server in servers:
         cells = [f"{middle(server.rates[one]):,.0f}/s, {middle(server.waits[one]):,.1f} ms" for one in scenarios]
-        lines.append(f"| {server.name} | " + " | ".join(cells) + " |")
+        name = f"{server.name} ({server.errors} errors)" if server.errors else server.name
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     text = "\n".join(lines)
     print(text)
     if not arguments.write:
