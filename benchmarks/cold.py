@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -38,6 +39,7 @@ from tests.support.running import Venvery  # noqa: E402
 from timing import machine  # noqa: E402
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""That which runs this: no program then has to look for another."""
 INPUTS = (
     "web-django-requests",
     "old-requests",
@@ -50,6 +52,7 @@ INPUTS = (
 )
 
 
+_PIN = re.compile(r"^([a-zA-Z0-9._-]+)(?:\[[^\]]*\])?(==[^ ;\\]+)", re.MULTILINE)
 STATES = ("cold", "warm", "loopback, HTML", "loopback, JSON")
 
 
@@ -63,6 +66,8 @@ class Timed:
     processor: list[float] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
     """Requests of the last run by kind, where they are counted."""
+    pins: frozenset[str] = frozenset()
+    """What the last run answered."""
 
     def tell_asked(self) -> str:
         """Write pages, and everything that was asked of files."""
@@ -98,12 +103,21 @@ def once(timed: Timed, command: list[str], env: dict[str, str]) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
+    timed.pins = frozenset(_PIN.findall(done.stdout))
     timed.wall.append(wall)
     timed.processor.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
+def same(ours: Timed, peer: Timed) -> str:
+    """Tell whether both gave the same answer."""
+    if ours.pins == peer.pins:
+        return "same"
+    mine, theirs = len(ours.pins - peer.pins), len(peer.pins - ours.pins)
+    return f"{mine} of {len(ours.pins)} / {theirs} of {len(peer.pins)} differ"
+
+
 def commands_for(
-    file: str, folder: Path, index: str, local: str, state: str
+    file: Path, folder: Path, index: str, local: str, state: str
 ) -> tuple[Venvery, dict[str, list[str]]]:
     """Give both programs' commands for a state."""
     uv = find_uv()
@@ -114,17 +128,17 @@ def commands_for(
         folder = Path(tempfile.mkdtemp(dir=folder))
     venvery = Venvery(folder, index_url=index)
     return venvery, {
-        "venvery": venvery.command("resolve", "-r", file, "--python", PYTHON),
+        "venvery": venvery.command("resolve", "-r", str(file), "--python", PYTHON),
         "uv": [
             *(str(uv), "pip", "compile", "--quiet", "--generate-hashes", "--python-version", PYTHON),
-            *("--default-index", index, "--cache-dir", str(folder / "cache"), file),
+            *("--default-index", index, "--cache-dir", str(folder / "cache"), str(file)),
         ],
     }
 
 
 def compare(name: str, runs: int, scratch: Path, local: str) -> list[Timed]:
     """Run both programs on one input in turn, in every state; every other round the other one first."""
-    file = str(HERE / "inputs" / f"{name}.txt")
+    file = HERE / "inputs" / f"{name}.txt"
     timed = [Timed(program, state) for state in STATES for program in ("venvery", "uv")]
     for number in range(-1, runs):  # before the first round the upstream gets its answers
         folder = Path(tempfile.mkdtemp(dir=scratch))
@@ -150,8 +164,8 @@ def tell(timed: list[Timed]) -> str:
 def table(measured: dict[str, list[Timed]]) -> str:
     """Write medians, and the fastest in brackets, as a Markdown table; below it the medians of the ratios."""
     lines = [
-        "| input | | venvery, s | uv, s | ratio | venvery, CPU s | uv, CPU s | ratio | venvery asked | uv asked |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| input | | venvery, s | uv, s | ratio | CPU, s | uv, CPU s | ratio | asked | uv asked | answers |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     ratios: dict[str, list[tuple[float, float]]] = {}
     for name, timed in measured.items():
@@ -162,7 +176,7 @@ def table(measured: dict[str, list[Timed]]) -> str:
             lines.append(
                 f"| {name} | {ours.state} | **{mine:.2f}** ({min(ours.wall):.2f}) | {theirs:.2f} "
                 f"({min(peer.wall):.2f}) | {mine / theirs:.2f} | {worked:.2f} | {others:.2f} "
-                f"| {worked / others:.2f} | {ours.tell_asked()} | {peer.tell_asked()} |"
+                f"| {worked / others:.2f} | {ours.tell_asked()} | {peer.tell_asked()} | {same(ours, peer)} |"
             )
     medians = ((state, *map(statistics.median, zip(*found, strict=True))) for state, found in ratios.items())
     said = "; ".join(f"{state} {wall:.2f} ({processor:.2f})" for state, wall, processor in medians)

@@ -185,10 +185,13 @@ class Transfers:
         self, method: str, url: str, headers: Mapping[str, str], credentials: tuple[str, str] | None
     ) -> Transfer:
         """Send a request and wait until the answer begins. Raises `Broken` or `SourceFailed`."""
-        curl = self._curl(method, url, headers)
-        if credentials is not None:
-            curl.setopt(pycurl.USERNAME, credentials[0].encode())
-            curl.setopt(pycurl.PASSWORD, credentials[1].encode())
+        try:
+            curl = self._curl(method, url, headers)
+            if credentials is not None:
+                curl.setopt(pycurl.USERNAME, credentials[0].encode())
+                curl.setopt(pycurl.PASSWORD, credentials[1].encode())
+        except (pycurl.error, ValueError) as error:  # such as a NUL in an address
+            raise SourceUnreachable(f"{redact(url)}: {error}", url=redact(url)) from error
         transfer = Transfer(self._multi, curl, url, self._settings.read_timeout)
         try:
             await transfer.begin()
