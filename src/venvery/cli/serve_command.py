@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     gc.set_threshold(COLLECT_AFTER)
     gc.freeze()  # what was imported stays, and need not be looked through ever again
     say(f"venvery serves http://{f'[{host}]' if ':' in host else host}:{port} from {configuration.data}")
+    if not configuration.anonymous:
+        say("nobody may do anything here without a token: venvery token create gives one out")
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +19,13 @@ _OF_PROJECT = "SELECT max(serial) FROM journal WHERE source = :source AND projec
 _CHANGED = "SELECT DISTINCT source, project FROM journal WHERE serial > :serial AND project IS NOT NULL"
 _PROJECTS = """SELECT source, project, max(serial) FROM journal WHERE project IS NOT NULL
 AND serial > :serial GROUP BY source, project ORDER BY 3"""
-_ENTRIES = f"""SELECT serial, {_COLUMNS} FROM journal
-WHERE (:since IS NULL OR at >= :since) AND (:who IS NULL OR who = :who)
-AND (:project IS NULL OR project = :project) AND (:before IS NULL OR serial < :before)
-ORDER BY serial DESC LIMIT :most"""
+_ENTRIES = f"SELECT serial, {_COLUMNS} FROM journal"
+_CONDITIONS = {
+    "since": "at >= :since",
+    "who": "who = :who",
+    "project": "project = :project",
+    "before": "serial < :before",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,12 @@ class Journal:
         most: int = 100,
     ) -> list[Change]:
         """Give changes, newest first; `before` is the serial from which on they are left out."""
-        asked: Mapping[str, Any] = {"since": since, "who": who, "project": project, "before": before}
+        said: dict[str, Any] = {"since": since, "who": who, "project": project, "before": before}
+        asked = {name: value for name, value in said.items() if value is not None}
+        conditions = " AND ".join(_CONDITIONS[name] for name in asked)
+        sql = f"{_ENTRIES} {f'WHERE {conditions} ' if asked else ''}ORDER BY serial DESC LIMIT :most"
         with self._database.look() as transaction:
-            rows = transaction.rows(_ENTRIES, most=most, **asked)
+            rows = transaction.rows(sql, most=most, **asked)
         return [Change(serial, at, whose, Note(*note)) for serial, at, whose, *note in rows]
 
     def write(self, who: str, note: Note) -> int:
