@@ -93,6 +93,8 @@ class Comparison:
     """By tool, what is wrong with its answer."""
     differing: dict[str, list[tuple[str, str, str, str]]] = field(default_factory=dict)
     """By tool: (project, ours, theirs, class)."""
+    under_its_preset: dict[str, bool] = field(default_factory=dict)
+    """By tool whose pins differ: whether we give just these under the preset of its name."""
 
     @property
     def ours(self) -> Answer:
@@ -115,7 +117,9 @@ class Comparison:
             return "says no" if theirs.pins is None else "SAYS YES"
         if theirs.pins == self.ours.pins:
             return "same"
-        return f"{len(self.differing[tool])} pins differ"
+        return f"{len(self.differing[tool])} pins differ" + (
+            f", none under preset {tool}" if self.under_its_preset.get(tool) else ""
+        )
 
 
 def read_input(path: Path) -> Input:
@@ -152,13 +156,13 @@ class Tools:
             return Place(f"{short}.0" + one.python[len(short) :], one.platform)
         return Place(pip[1], one.platform, platform.libc_ver()[1])
 
-    def ask_venvery(self, one: Input, place: Place) -> Answer:
+    def ask_venvery(self, one: Input, place: Place, preset: str = "pip") -> Answer:
         named = one.platform
         if place.glibc != "2.28":
             named = f"manylinux_{place.glibc.replace('.', '_')}_{platform.machine()}"
         command = self.venvery.command(
             *("resolve", "-r", one.path, "--python", place.python, "--platform", named),
-            *("--only-binary", ":all:", "--format", "json"),
+            *("--only-binary", ":all:", "--format", "json", "--preset", preset),
         )
         answer, text = self._ask(command, self.venvery.env, refuses=1)
         if answer.pins is None:
@@ -252,6 +256,9 @@ def compare(tools: Tools, one: Input, index: FrozenIndex, *, with_pip: bool) -> 
             done.faults[tool] = faults(answer.pins, one.asked(), place, index)
             if tool != "venvery" and done.ours.pins is not None:
                 done.differing[tool] = differing(done.ours.pins, answer.pins)
+                if done.differing[tool]:
+                    again = tools.ask_venvery(one, place, preset=tool)
+                    done.under_its_preset[tool] = again.pins == answer.pins
     return done
 
 
@@ -311,7 +318,8 @@ def report(done: Sequence[Comparison], index: FrozenIndex, versions: str) -> str
 
 _COUNTS = {
     "same pins, or all say no": lambda c, tool: c.verdict(tool) == "same",
-    "both have an answer, pins differ": lambda c, tool: c.verdict(tool).endswith("differ"),
+    "both have an answer, pins differ": lambda c, tool: "pins differ" in c.verdict(tool),
+    "… of these, none under the preset of their name": lambda c, tool: "none under" in c.verdict(tool),
     "we have an answer, they say no": lambda c, tool: c.verdict(tool) == "says no",
     "they have an answer, we say no": lambda c, tool: c.verdict(tool) == "SAYS YES",
     "they answer, we give up": lambda c, tool: "WE GIVE UP" in c.verdict(tool),
