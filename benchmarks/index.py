@@ -352,7 +352,8 @@ def report(
         return
     about = (
         f"{arguments.connections} connections, {arguments.rounds} rounds of {arguments.seconds:g} s each in turn; "
-        f"{', '.join(versions)}; {machine()}; clients and servers share the machine."
+        f"{', '.join(versions)}; {machine()}; clients and servers share the machine, "
+        f"whose load average was {os.getloadavg()[0]:.0f}: compare columns within this run, with the floor beside them."
     )
     head = "# Pages and files under load\n\nRequests a second, and the 99th percentile of the waits (medians)."
     (RESULTS / "index.md").write_text(f"{head}\n{about}\n\n{text}\n\n![](index.svg)\n")
