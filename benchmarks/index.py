@@ -353,7 +353,7 @@ def report(
     about = (
         f"{arguments.connections} connections, {arguments.rounds} rounds of {arguments.seconds:g} s each in turn; "
         f"{', '.join(versions)}; {machine()}; clients and servers share the machine, "
-        f"whose load average was {os.getloadavg()[0]:.0f}: compare columns within this run, with the floor beside them."
+        f"whose load average was {os.getloadavg()[0]:.0f}: compare numbers of this run only, and with the floor."
     )
     head = "# Pages and files under load\n\nRequests a second, and the 99th percentile of the waits (medians)."
     (RESULTS / "index.md").write_text(f"{head}\n{about}\n\n{text}\n\n![](index.svg)\n")
