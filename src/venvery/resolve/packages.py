@@ -100,12 +100,8 @@ class Packages:
 
     # ------------------------------------------------------------------ who takes part
 
-    def number(self, project: NormalizedName) -> int | None:
-        """Give a project's number; None when its universe is not on the shelf."""
-        known = self.numbers.get(project)
-        return self._introduce(project) if known is None else known
-
     def _introduce(self, project: NormalizedName) -> int | None:
+        """Let a project take part; gives its number, or None when its universe is not on the shelf."""
         universe = self.shelf.universe(project)
         if universe is None:
             return None
@@ -168,7 +164,9 @@ class Packages:
     def require(self, requested: Requested) -> None:
         """Add the clauses that a requirement of the request is; its project must be on the shelf."""
         dependency = requested.dependency
-        ((number, mask), *switches) = self._row((), (dependency,)) or ((0, 0),)
+        row = self._row((), (dependency,))
+        assert row is not None
+        (number, mask), *switches = row
         self[number].direct = True
         self.engine.add([(number, ~mask)], requested)
         for extra, (switch, _on) in zip(dependency.extras, switches, strict=True):
