@@ -259,7 +259,7 @@ def measure_all(sizes: Sequence[int], scratch: Path, runs: int) -> tuple[list[di
     for releases in sizes:
         data = scratch / str(releases)
         began = time.perf_counter()
-        with Database.open_file(data / "venvery.sqlite") as database:
+        with Database.open(data / "venvery.sqlite") as database:
             width = fill(database, releases)
         print(f"{releases:,} releases: made in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
         one = {"releases": float(width * TIERS * PER_PROJECT), "projects": float(width * TIERS)}
