@@ -45,6 +45,7 @@ NAMES = (SMALL, "web-fastapi", LARGE, "data-airflow")
 FORMS = ("application/json", "text/plain", "application/toml")
 PIGEONS = 12
 _NUMBER = b"999999999"
+_FIGURES = ("requests/s", "p50, ms", "p99, ms", "processor, µs")
 
 _COMPUTED = """## Computed answers
 
@@ -54,7 +55,8 @@ server's. What is added is everything: connection, reading the request, threads,
 _REMEMBERED = """## Remembered answers
 
 wrk, {seconds} s each, {rounds} rounds in turn with a bare ASGI application that sends as many bytes on the same
-HTTP server; medians of the rounds.
+HTTP server; medians of the rounds. The processor time is that of the server for each request; it says more than
+the rest where the machine has other things to do.
 """
 _BESIDE = """## Beside requests that are made to hurt
 
@@ -131,14 +133,14 @@ def _seconds(request: ResolveRequest, shelf: MemoryShelf) -> float:
 # remembered answers
 
 
-def remembered(world: World, url: str, scratch: Path, rounds: int, seconds: int) -> Iterator[str]:
+def remembered(world: World, url: str, pid: int, scratch: Path, rounds: int, seconds: int) -> Iterator[str]:
     """Let wrk ask for remembered answers, and a bare ASGI application for as many bytes, in turn."""
     wrk = shutil.which("wrk")
     if wrk is None:
         yield "wrk is not on this machine: not measured."
         return
-    yield "| answer | bytes | connections | requests/s | p50, ms | p99, ms | bare: r/s | p50, ms | p99, ms |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield f"| answer | bytes | connections | {' | '.join((*_FIGURES, *(f'bare: {one}' for one in _FIGURES)))} |"
+    yield f"| --- {'| ---: ' * 10}|"
     for name in (SMALL, LARGE):
         data = json.dumps(body_of(world, name)).encode()
         for _ in range(2):
@@ -150,18 +152,19 @@ def remembered(world: World, url: str, scratch: Path, rounds: int, seconds: int)
             f'wrk.headers["Content-Type"] = "application/json"\nwrk.body = {json.dumps(data.decode())}\n',
             encoding="utf-8",
         )
-        with bare_server(len(answer), scratch) as floor:
+        with bare_server(len(answer), scratch) as (floor, other):
             for connections in (1, 16, 32):
                 ours, theirs = [], []
                 for _ in range(rounds):
-                    ours.append(load(wrk, f"{url}/v1/resolve", connections, seconds, script))
-                    theirs.append(load(wrk, f"{floor}/v1/resolve", connections, seconds, script))
+                    ours.append(load(wrk, f"{url}/v1/resolve", pid, connections, seconds, script))
+                    theirs.append(load(wrk, f"{floor}/v1/resolve", other, connections, seconds, script))
                 cells = f"{len(answer):,} | {connections} | {_middle(ours, bold=True)} | {_middle(theirs)}"
                 yield f"| {name} | {cells} |"
 
 
-def load(wrk: str, url: str, connections: int, seconds: int, script: Path) -> tuple[float, float, float]:
-    """Give requests per second, and the median and 99th percentile of their milliseconds."""
+def load(wrk: str, url: str, pid: int, connections: int, seconds: int, script: Path) -> tuple[float, ...]:
+    """Give the `_FIGURES` of one load."""
+    before = busy(pid)
     command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in told or "Socket errors" in told:
@@ -169,7 +172,15 @@ def load(wrk: str, url: str, connections: int, seconds: int, script: Path) -> tu
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
     half, most = (re.search(rf"^\s+{percent}%\s+(\S+)", told, re.MULTILINE) for percent in (50, 99))
     assert rate and half and most, told
-    return float(rate[1]), _milliseconds(half[1]), _milliseconds(most[1])
+    count = re.search(r"(\d+) requests in", told)
+    assert count, told
+    return float(rate[1]), _milliseconds(half[1]), _milliseconds(most[1]), (busy(pid) - before) / int(count[1])
+
+
+def busy(pid: int) -> float:
+    """Give the microseconds for which all threads of a process have had a processor (Linux)."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text(encoding="ascii").split()[0]) for thread in threads) / 1e3
 
 
 def _milliseconds(text: str) -> float:
@@ -179,22 +190,22 @@ def _milliseconds(text: str) -> float:
     raise ValueError(text)
 
 
-def _middle(loads: Sequence[tuple[float, float, float]], *, bold: bool = False) -> str:
+def _middle(loads: Sequence[tuple[float, ...]], *, bold: bool = False) -> str:
     """Give the median of each figure over the rounds."""
-    rate, half, most = (statistics.median(figures) for figures in zip(*loads, strict=True))
-    cells = f"{rate:,.0f}", f"{half:.2f}", f"{most:.2f}"
+    rate, half, most, work = (statistics.median(figures) for figures in zip(*loads, strict=True))
+    cells = f"{rate:,.0f}", f"{half:.2f}", f"{most:.2f}", f"{work:.0f}"
     return " | ".join(f"**{cell}**" if bold else cell for cell in cells)
 
 
 @contextmanager
-def bare_server(size: int, scratch: Path) -> Iterator[str]:
+def bare_server(size: int, scratch: Path) -> Iterator[tuple[str, int]]:
     """Run the least that can be said in ASGI, in a process of its own, on the same HTTP server as ours."""
     port = closed_port()
     command = [sys.executable, str(Path(__file__).resolve()), "bare", "--port", str(port), "--size", str(size)]
     process = subprocess.Popen(command, cwd=scratch)
     try:
         _wait_for(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
         process.wait(10)
@@ -335,18 +346,18 @@ def _measure(options: argparse.Namespace, scratch: Path) -> int:
     shelf = world.shelf()
     configuration = scratch / "venvery.toml"
     configuration.write_text("[limits]\nsolver-seconds = 2.0\n", encoding="utf-8")
-    parts: dict[str, tuple[str, Callable[[str], Iterator[str]]]] = {
+    parts: dict[str, tuple[str, Callable[[str, int], Iterator[str]]]] = {
         "computed": (
             _COMPUTED,
-            lambda url: computed(world, shelf, url, options.runs),
+            lambda url, _pid: computed(world, shelf, url, options.runs),
         ),
         "remembered": (
             _REMEMBERED.format(**vars(options)),
-            lambda url: remembered(world, url, scratch, options.rounds, options.seconds),
+            lambda url, pid: remembered(world, url, pid, scratch, options.rounds, options.seconds),
         ),
         "beside": (
             _BESIDE.format(**vars(options)),
-            lambda url: beside(world, url, options.small),
+            lambda url, _pid: beside(world, url, options.small),
         ),
     }
     told: list[str] = []
@@ -357,7 +368,7 @@ def _measure(options: argparse.Namespace, scratch: Path) -> int:
                 words, lines = parts[part]
                 told += ["", words]
                 print(words)
-                for line in lines(server.url):
+                for line in lines(server.url, server.process.pid):
                     print(line, flush=True)
                     told.append(line)
     head = (
