@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -289,10 +290,10 @@ def test_it_dies_with_who_started_it(sandbox: Sandbox, tmp_path: Path) -> None:
     code = (
         "from tests.builds.test_sandbox import *\n"
         "from venvery.builds.probing import probe\n"
-        "attempt(probe().sandbox, 'import time; time.sleep(617)')\n"
+        "attempt(probe().sandbox, sys.argv[1])\n"
     )
-    worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
-    deadline = time.monotonic() + 20
+    worker = subprocess.Popen([sys.executable, "-c", code, SLEEPER], cwd=Path(__file__).parents[2])
+    deadline = time.monotonic() + 90
     while not (running := _sleepers()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert running, "it never started"
@@ -303,11 +304,55 @@ def test_it_dies_with_who_started_it(sandbox: Sandbox, tmp_path: Path) -> None:
     assert not _sleepers()
 
 
+def test_however_early_it_dies_nothing_goes_on(sandbox: Sandbox) -> None:
+    """Killed while the sandbox is being put up: what is half there does not begin."""
+    code = (
+        "from tests.builds.test_sandbox import *\n"
+        "from venvery.builds.probing import probe\n"
+        "box = probe().sandbox\n"
+        "print('now', flush=True)\n"
+        "attempt(box, sys.argv[1])\n"
+    )
+    for moment in range(12):
+        command = [sys.executable, "-c", code, SLEEPER]
+        with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"now\n"
+            time.sleep(moment * 0.004)
+            worker.kill()
+    deadline = time.monotonic() + 20
+    while any(map(_has_begun, _sleepers())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = _sleepers()
+    begun = [pid for pid in left if _has_begun(pid)]
+    for (
+        pid
+    ) in left:  # bubblewrap itself, killed between two steps of its own, may wait for ever; nothing runs in it
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    assert begun == []
+
+
+def _has_begun(pid: str) -> bool:
+    """Tell whether it is more than bubblewrap, which has the program's words among its own."""
+    with suppress(OSError):
+        return not (Path("/proc") / pid / "cmdline").read_bytes().startswith(b"bwrap\0")
+    return False
+
+
+SLEEPER = f"import time; time.sleep(617)  # of {os.getpid()}"
+"""Told from those of others who run these tests on the same machine."""
+
+
+def _is_sleeper(words: bytes) -> bool:
+    return SLEEPER.encode() in words and b"attempt(" not in words
+
+
 def _sleepers() -> list[str]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"\0import time; time.sleep(617)" in (entry / "cmdline").read_bytes():
+            if entry.name.isdigit() and _is_sleeper((entry / "cmdline").read_bytes()):
                 found.append(entry.name)
         except OSError:
             continue

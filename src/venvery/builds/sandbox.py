@@ -50,6 +50,11 @@ _CHUNK = 1 << 16
 _AT_LAST = 10.0
 """Seconds that a killed run may take to be gone."""
 
+# Runs first inside: goes on only when the one who started it lives to hear that it is there, and says so. Before
+# that moment bubblewrap may not yet have bound its life to ours, and its own gate opens when we die.
+_READY = b"ready\n"
+_BEGIN = 'echo ready; read -r go || exit 1; exec "$@" </dev/null'
+
 # Runs as root in a mount namespace of its own: binds what is to be seen, then becomes the next command.
 _BIND = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
 
@@ -127,7 +132,7 @@ class Sandbox:
         self, task: Task, limits: BuildLimits, staged: list[str], files: _Descriptors, gate: int, info: int
     ) -> list[str]:
         inner = [*self._bubblewrap(task, limits, staged, files, gate, info), "--"]
-        inner += [*self._own_limits(limits), "--", *task.command]
+        inner += ["sh", "-c", _BEGIN, "sh", *self._own_limits(limits), "--", *task.command]
         if not self._as_root:
             return inner
         uid = str(spare_user())
@@ -244,6 +249,9 @@ class _Run:
         self._take = take
         self._stop = stop
         self._taken = 0
+        self._greeted = False
+        self._greeting = bytearray()
+        self._begin: IO[bytes]
 
     def go(self, descriptors: _Descriptors, command: Callable[[int, int], list[str]]) -> Ran:
         started = time.monotonic()
@@ -256,7 +264,7 @@ class _Run:
                 words,
                 env={"PATH": _PATH},
                 cwd="/",
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[number for number in descriptors.open if number not in (opener, info, results)],
@@ -264,7 +272,8 @@ class _Run:
             )
         except OSError as error:
             raise StorageFailed(f"the sandbox cannot be started: {error}", hint="see venvery doctor") from None
-        assert process.stdout is not None
+        assert process.stdout is not None and process.stdin is not None
+        self._begin = process.stdin
         child: int | None = None
         with process:
             try:
@@ -272,9 +281,11 @@ class _Run:
                     descriptors.close(descriptor)
                 child = _child(info)
                 if child is not None:  # else it failed before anything ran, and says why
-                    self._group.take(process.pid)
-                    self._group.take(child)
-                    os.write(opener, b"x")
+                    with contextlib.suppress(ProcessLookupError):  # it has ended already, and says why
+                        self._group.take(process.pid)
+                        self._group.take(child)
+                    with contextlib.suppress(BrokenPipeError):
+                        os.write(opener, b"x")
                 ending = self._watch(process.stdout, results, started + self._limits.wall_seconds)
                 if ending is not None:
                     process.kill()
@@ -295,7 +306,7 @@ class _Run:
     def _watch(self, said: IO[bytes], results: int, deadline: float) -> Ending | None:
         """Pass on what comes until both pipes are closed; gives why to stop before."""
         with selectors.DefaultSelector() as selector:
-            selector.register(said, selectors.EVENT_READ, self._log)
+            selector.register(said, selectors.EVENT_READ, self._hear)
             selector.register(results, selectors.EVENT_READ, self._hand_on)
             for turn in itertools.count():
                 if self._stop.is_set():
@@ -316,6 +327,23 @@ class _Run:
                     return None
         return None
 
+    def _hear(self, piece: bytes) -> None:
+        """Pass on what is said; its first word is that it is there."""
+        if self._greeted:
+            self._log(piece)
+            return
+        self._greeting += piece
+        if b"\n" in self._greeting:
+            self._greeted = True
+            rest = bytes(self._greeting)
+            if rest.startswith(_READY):
+                rest = rest[len(_READY) :]
+                with contextlib.suppress(OSError):
+                    self._begin.write(b"go\n")
+                    self._begin.flush()
+            if rest:
+                self._log(rest)
+
     def _hand_on(self, piece: bytes) -> None:
         self._taken += len(piece)
         if self._taken <= self._limits.output_bytes:
@@ -325,7 +353,7 @@ class _Run:
         """Take what was still said by one that was killed; all who could say more are gone with it."""
         left = _CHUNK * 16
         while left > 0 and (piece := os.read(said.fileno(), _CHUNK)):
-            self._log(piece)
+            self._hear(piece)
             left -= len(piece)
 
 
