@@ -143,15 +143,18 @@ def _now() -> str:
 
 
 def medians(part: str, found: dict[str, Any], what: str = "seconds") -> dict[str, tuple[float, float, float]]:
-    """Give median, fastest and slowest of each contestant, beyond the import alone where that is taken off."""
-    seconds: dict[str, list[float]] = dict(found[what])
-    alone = 0.0
+    """Give median, least and most of each contestant, beyond the import alone where that is taken off.
+
+    It is taken off round by round: on a busy machine a slow minute is slow for both.
+    """
+    measured: dict[str, list[float]] = dict(found[what])
     if part in BEYOND:
-        alone = median(seconds.pop("import alone, all in place"))
-    return {
-        name: tuple(max(0.0, value - alone) for value in (median(values), min(values), max(values)))
-        for name, values in seconds.items()
-    }  # type: ignore[return-value]
+        alone = measured.pop("import alone, all in place")
+        measured = {
+            name: [max(0.0, value - own) for value, own in zip(values, alone, strict=False)]
+            for name, values in measured.items()
+        }
+    return {name: (median(values), min(values), max(values)) for name, values in measured.items()}
 
 
 def table(part: str, size: str, found: dict[str, Any]) -> str:
