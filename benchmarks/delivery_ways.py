@@ -20,6 +20,8 @@ from tests.support.public_index import configured_index  # noqa: E402
 from tests.support.running import clean_environment  # noqa: E402
 from timing import Contestant, run  # noqa: E402
 
+from venvery.client.interpreter import this_interpreter  # noqa: E402
+
 __all__ = [
     "BASE",
     "ENVIRONMENTS",
@@ -95,7 +97,8 @@ class Lab:
 
         def job(folder: Path) -> None:
             (folder / "env").mkdir()
-            url = f"{self.server}/v1/environments?python={PYTHON}&prefix={folder}/env"
+            here = f"python={PYTHON}&platform={this_interpreter().platform}"
+            url = f"{self.server}/v1/environments?{here}&prefix={folder}/env"
             line = (
                 f"curl -sSf --data-binary @{self.lock} -H 'Accept: application/x-tar+zstd' '{url}'"
                 " | tar --zstd -x -C env"
