@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def find_cgroups(root: Path = _ROOT) -> Cgroups:
         folder = root / kind / own.get(kind, "/").lstrip("/")
         if _can_make(folder):
             found[kind] = folder
+            _sweep(folder)
     return Cgroups(1 if found else 0, found)
 
 
@@ -125,6 +127,7 @@ def _find_v2(root: Path) -> Cgroups:
             given = set((folder / "cgroup.subtree_control").read_text("ascii").split())
             kinds = {"memory", "pids", "cpu"} & given
             if kinds and _can_make(folder):
+                _sweep(folder)
                 return Cgroups(2, dict.fromkeys(sorted(kinds), folder))
     return Cgroups(0, {})
 
@@ -147,6 +150,18 @@ def _can_make(folder: Path) -> bool:
         return False
     _remove(trial)
     return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the groups of dead processes, with whatever of theirs is still in them."""
+    for group in folder.glob("venvery-*-*"):
+        owner = group.name.split("-")[1]
+        if not owner.isdigit() or Path("/proc", owner).exists():
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            for pid in (group / "cgroup.procs").read_text("ascii").split():
+                os.kill(int(pid), signal.SIGKILL)
+            group.rmdir()  # what was just killed goes with the next sweep
 
 
 def _remove(folder: Path) -> None:
