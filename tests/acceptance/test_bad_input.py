@@ -59,7 +59,10 @@ def test_a_python_that_is_too_old_or_too_new(venvery: Venvery) -> None:
 
 
 def test_only_a_source_distribution_with_unknown_dependencies(venvery: Venvery, tmp_path: Path) -> None:
-    refuses(venvery("sync", "dynamic-source", tmp_path / "env"), 1, "dynamic-source")
+    """Only a build tells them, and builds may be switched off."""
+    settings = tmp_path / "venvery.toml"
+    settings.write_text('[builds]\nsdists = "never"\n')
+    refuses(venvery("sync", "--config", settings, "dynamic-source", tmp_path / "env"), 1, "dynamic-source")
     assert not (tmp_path / "env").exists()
 
 
