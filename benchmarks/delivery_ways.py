@@ -97,7 +97,7 @@ class Lab:
 
         def job(folder: Path) -> None:
             (folder / "env").mkdir()
-            here = f"python={PYTHON}&platform={this_interpreter().platform}"
+            here = f"python={this_interpreter().version}&platform={this_interpreter().platform}"
             url = f"{self.server}/v1/environments?{here}&prefix={folder}/env"
             line = (
                 f"curl -sSf --data-binary @{self.lock} -H 'Accept: application/x-tar+zstd' '{url}'"
