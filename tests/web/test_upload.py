@@ -17,11 +17,15 @@ from tests.support.wheels import BuiltFile, make_wheel
 
 
 @pytest.fixture(scope="module")
-def own(index: IndexServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, str]]:
+def venvery_of(index: IndexServer, tmp_path_factory: pytest.TempPathFactory) -> Venvery:
+    return Venvery(tmp_path_factory.mktemp("upload"), index_url=index.url)
+
+
+@pytest.fixture(scope="module")
+def own(venvery_of: Venvery) -> Iterator[tuple[ServerProcess, str]]:
     """Run a server, and make a token that may upload and nothing else."""
-    venvery = Venvery(tmp_path_factory.mktemp("upload"), index_url=index.url)
-    with venvery.serve() as running:
-        made = venvery("token", "create", "--scope", "upload:hosted", "--expires", "1d")
+    with venvery_of.serve() as running:
+        made = venvery_of("token", "create", "--scope", "upload:hosted", "--expires", "1d")
         yield running, made.check().stdout.strip()
     assert "Traceback" not in running.said, running.said
 
@@ -83,6 +87,26 @@ def test_the_same_and_other_bytes_under_one_name(window: Watched, own: tuple[Ser
     assert "Published" in texts[0]
     assert "there already" in texts[1]
     assert "File already exists" in texts[2]
+
+
+def test_shadowed_names_are_shown_to_administrators(
+    window: Watched, own: tuple[ServerProcess, str], venvery_of: Venvery
+) -> None:
+    assert window.go("/sources") == 401
+    window.go("/resolve?requirements=django")  # so it is known that the index has it
+    _sign_in(window, own[1])
+    _drop(window, make_wheel("django", "99.0"))
+    window.page.get_by_text("Published").wait_for()
+    assert window.go("/sources") == 403
+    admin = venvery_of("token", "create", "--scope", "admin").check().stdout.strip()
+    _sign_in(window, admin)
+    row = window.page.locator("tr", has_text="django")
+    for _ in range(40):  # what was learnt of the index is written down a moment later
+        window.go("/sources")
+        if row.count():
+            break
+        window.page.wait_for_timeout(250)
+    assert "django comes from hosted, and never from" in row.inner_text()
 
 
 def test_nobody_uploads_without_a_token(window: Watched) -> None:

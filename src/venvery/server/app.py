@@ -31,7 +31,7 @@ from venvery.server.metrics import Measured, Metrics
 from venvery.server.openapi import describing
 from venvery.server.problems import on_http_exception, on_unexpected, on_venvery_error
 from venvery.services.house import House
-from venvery.web import job_pages, package_pages, pages, upload_pages
+from venvery.web import job_pages, package_pages, pages, source_pages, upload_pages
 
 __all__ = ["create_app"]
 
@@ -85,5 +85,6 @@ def create_app(open_house: Callable[[], AbstractAsyncContextManager[House]]) -> 
     app.include_router(package_pages.router)
     app.include_router(upload_pages.router)
     app.include_router(job_pages.router)
+    app.include_router(source_pages.router)
     app.openapi = describing(app)  # type: ignore[method-assign]
     return app

@@ -151,6 +151,8 @@ def _answer(
     """Give the problem as a document; to a person who looks at pages, as a page."""
     tags = getattr(request.scope.get("route"), "tags", ())
     if PAGES in tags or (not tags and request.headers.get("accept", "").startswith("text/html")):
+        if request.headers.get("sec-fetch-mode") == "navigate":  # the page itself leads to the sign-in
+            headers = {name: value for name, value in (headers or {}).items() if name != "WWW-Authenticate"}
         shown = {"hint": None, "story": None} | dict(document)
         return render(request, "problem.html", {"problem": shown}, status=status, headers=headers)
     return Problem(document, status, headers=headers)
