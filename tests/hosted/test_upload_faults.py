@@ -199,7 +199,7 @@ def attestation(filename: str, sha256: str) -> dict[str, object]:
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": filename, "digest": {"sha256": sha256}}],
-        "predicateType": "https://docs.pypi.org/attestations/publish/v1",
+        "predicateType": "https://attestations.example/publish/v1",
         "predicate": None,
     }
     return {
