@@ -168,7 +168,7 @@ class Fetcher:
                     await arrival.take(new)
                 self._reporter.fetch_advanced(file, len(piece))
             if total is not None and arrival.written != total:
-                raise Broken(f"{arrival.written} of {total} bytes came", cut=True)
+                raise Broken(f"the answer is cut off: {arrival.written} of {total} bytes came", cut=True)
             return await arrival.commit(lease)
 
 
